@@ -1,0 +1,35 @@
+"""The engine: a problem becomes a plan (planning.py), a plan runs (kernels.pyx).
+
+    arrays -> checked -> geometry -> planning -> kernels -> array
+
+kernels.pyx is built once for each instruction set and chosen by dispatch.py; threads.py
+says how many threads; system.pyx is the door to the CPU and to OpenMP.
+"""
+
+import numpy as np
+
+from fastconv.engine import threads
+from fastconv.engine.planning import plan
+
+__all__ = ["plan", "run"]
+
+#: Scratch memory kept for the next call, a block for each call under way at a time.
+_workspaces = []
+_KEEP = 4
+_KEEP_BYTES = 1 << 26
+
+
+def run(plan, operands, output):
+    """Run a plan on its operands: the input, the weights, the biases."""
+    if plan.threads > 1:
+        threads.team_started()
+    try:
+        workspace = _workspaces.pop()
+    except IndexError:
+        workspace = None
+    if workspace is None or workspace.size < plan.workspace:
+        workspace = np.empty(plan.workspace, np.int8)
+    plan.program.run(operands, output, workspace, plan.threads)
+    if len(_workspaces) < _KEEP and workspace.size <= _KEEP_BYTES:
+        _workspaces.append(workspace)
+    return output

@@ -1,0 +1,556 @@
+"""One engine for every convolution: lay out, multiply, store.
+
+This file is compiled once for each instruction set (see setup.py and dispatch.py).
+
+A. A *plan* (planning.py) cuts the output into *tiles*: one image, one group, a box of
+   output positions. Threads take tiles; a sum is never split between threads.
+B. **Lay out.** The part of the input that a tile sees is copied into the thread's
+   scratch: border filled in, each strided axis split into its phases, so that in there
+   every tap of a run of consecutive positions is one contiguous vector.
+
+       scratch = [channel][phase z][phase y][phase x][z][y][x]    rows at one fixed pitch
+
+C. **Multiply.** A *pass* computes, for all its output channels m and positions p,
+
+       result[m, p] = bias[m] + sum over k of  weights[m, k] * scratch[taps[k] + p]
+
+   with a register tile of some rows m by a few vectors of p. Positions run on from one
+   row of scratch into the next; what falls between two rows is computed and dropped.
+D. **Store.** The last pass writes to the output, whatever its strides; earlier passes
+   write to a second scratch of the same pitch, where the next pass finds its input.
+   So separable and flattened convolutions are chains of passes, and the phases of a
+   transposed convolution are passes side by side over one lay-out.
+
+All offsets and strides are in bytes, and all of them fit a Py_ssize_t: planning.py checks.
+"""
+
+from cpython.buffer cimport (
+    PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
+)
+from cython.parallel cimport prange
+from libc.string cimport memcpy, memset
+
+from fastconv.engine.simd cimport *
+
+cdef extern from "openmp.h" nogil:
+    int omp_get_thread_num()
+
+
+# The fields of planning.Plan and planning.Pass, in their order.
+cdef struct Plan:
+    Py_ssize_t passes
+    Py_ssize_t images, groups, channels
+    Py_ssize_t in_image, in_group, in_channel, in_z, in_y, in_x
+    Py_ssize_t size_z, size_y, size_x
+    Py_ssize_t border
+    Py_ssize_t stride_z, stride_y, stride_x
+    Py_ssize_t first_z, first_y, first_x
+    Py_ssize_t halo_z, halo_y, halo_x
+    Py_ssize_t phases_z, phases_y, phases_x
+    Py_ssize_t residues
+    Py_ssize_t grid_z, grid_y, grid_x
+    Py_ssize_t tile_z, tile_y, tile_x
+    Py_ssize_t tiles_z, tiles_y, tiles_x
+    Py_ssize_t chunks
+    Py_ssize_t pitch, plane, phase, channel
+    Py_ssize_t layout, panel, panel_pitch
+    Py_ssize_t scratch, scratch_size
+
+cdef struct Pass:
+    Py_ssize_t groups, planes, channels, taps, blocks
+    Py_ssize_t operand, weight_outer, weight_inner, weight_channel, gather
+    Py_ssize_t packed
+    Py_ssize_t bias_operand, bias_stride, bias
+    Py_ssize_t source, source_group, source_plane, source_z, offsets
+    Py_ssize_t halo_z, halo_y
+    Py_ssize_t target, target_group, target_plane, target_channel, target_z
+    Py_ssize_t out_offset, out_image, out_group, out_inner, out_channel, out_z, out_y, out_x
+    Py_ssize_t limit_z, limit_y, limit_x
+
+# The tile that a thread is at: its origin, its extent and what it belongs to.
+cdef struct Tile:
+    Py_ssize_t image, group, chunk
+    Py_ssize_t z, y, x
+    Py_ssize_t rows_z, rows_y, rows_x
+
+# At the start of each thread's scratch; place -1: nothing laid out yet.
+cdef struct Worker:
+    Py_ssize_t place
+    Tile tile
+
+cdef enum:
+    ZEROS, REFLECT, REPLICATE, CIRCULAR, SYMMETRIC
+    OPERANDS = 8
+
+ctypedef fused real:
+    float
+    double
+
+# Views, so that a checked build (FASTCONV_DEBUG) finds an offset that is out of bounds.
+ctypedef const Py_ssize_t[::1] Table
+ctypedef char[::1] Memory
+
+ctypedef void (*multiply_t)(
+    const char *, const Py_ssize_t *, Py_ssize_t, const char *, const char *,
+    char *, Py_ssize_t, Py_ssize_t, void *, void *, void *,
+) noexcept nogil
+
+
+# ---- Lay out ------------------------------------------------------------------------
+
+cdef inline Py_ssize_t border_source(Py_ssize_t i, Py_ssize_t n, Py_ssize_t border) noexcept nogil:
+    """The element of an axis of n that stands at coordinate i, or -1 for a zero."""
+    if 0 <= i < n:
+        return i
+    if border == ZEROS:
+        return -1
+    if border == REPLICATE or n == 1:
+        return 0 if i < 0 else n - 1
+    if border == CIRCULAR:
+        i %= n
+        return i + n if i < 0 else i
+    # Both mirrors repeat: 'reflect' leaves the edge out of its image, 'symmetric' does not.
+    cdef Py_ssize_t edge = 1 if border == SYMMETRIC else 0
+    cdef Py_ssize_t period = 2 * (n - 1 + edge)
+    i %= period
+    if i < 0:
+        i += period
+    return i if i < n else period - i - edge
+
+
+cdef inline Py_ssize_t clip(Py_ssize_t value, Py_ssize_t low, Py_ssize_t high) noexcept nogil:
+    return low if value < low else high if value > high else value
+
+
+cdef inline void lay_row(
+    char *target, const char *source, Py_ssize_t first, Py_ssize_t step, Py_ssize_t count,
+    Py_ssize_t low, Py_ssize_t high, Py_ssize_t pitch, const Plan *plan, real *_,
+) noexcept nogil:
+    """One row of one phase: coordinates first, first + step, ...; low..high lie inside."""
+    cdef real *row = <real *> target
+    cdef const char *inside = source + (first + low * step) * plan.in_x
+    cdef Py_ssize_t stride = step * plan.in_x
+    cdef Py_ssize_t j, at
+    for j in range(low):
+        at = border_source(first + j * step, plan.size_x, plan.border)
+        row[j] = 0 if at < 0 else (<const real *> (source + at * plan.in_x))[0]
+    if stride == sizeof(real):
+        memcpy(row + low, inside, (high - low) * sizeof(real))
+    elif stride == 2 * <Py_ssize_t> sizeof(real):
+        for j in range(high - low):
+            row[low + j] = (<const real *> inside)[2 * j]
+    else:
+        for j in range(high - low):
+            row[low + j] = (<const real *> (inside + j * stride))[0]
+    for j in range(high, count):
+        at = border_source(first + j * step, plan.size_x, plan.border)
+        row[j] = 0 if at < 0 else (<const real *> (source + at * plan.in_x))[0]
+    memset(row + count, 0, pitch - count * sizeof(real))
+
+
+cdef void lay_out(
+    char *scratch, const char *source, const Plan *plan, const Tile *tile,
+    const Py_ssize_t *residues, real *kind,
+) noexcept nogil:
+    """Fill the scratch with what one tile sees of its channels."""
+    cdef const Py_ssize_t *residues_z = residues
+    cdef const Py_ssize_t *residues_y = residues_z + plan.phases_z
+    cdef const Py_ssize_t *residues_x = residues_y + plan.phases_y
+    cdef Py_ssize_t count_z = tile.rows_z + plan.halo_z
+    cdef Py_ssize_t count_y = tile.rows_y + plan.halo_y
+    cdef Py_ssize_t count_x = tile.rows_x + plan.halo_x
+    cdef Py_ssize_t c, pz, py, px, z, y, at_z, at_y, first, low, high
+    cdef char *target
+    cdef char *row
+    for px in range(plan.phases_x):
+        first = (tile.x + plan.first_x) * plan.stride_x + residues_x[px]
+        low = clip((plan.stride_x - 1 - first) // plan.stride_x if first < 0 else 0, 0, count_x)
+        high = plan.size_x - first
+        high = clip((high + plan.stride_x - 1) // plan.stride_x if high > 0 else 0, low, count_x)
+        for c in range(plan.channels):
+            for pz in range(plan.phases_z):
+                for py in range(plan.phases_y):
+                    target = scratch + c * plan.channel + (
+                        (pz * plan.phases_y + py) * plan.phases_x + px) * plan.phase
+                    for z in range(count_z):
+                        at_z = border_source(
+                            (tile.z + plan.first_z + z) * plan.stride_z + residues_z[pz],
+                            plan.size_z, plan.border)
+                        for y in range(count_y):
+                            at_y = border_source(
+                                (tile.y + plan.first_y + y) * plan.stride_y + residues_y[py],
+                                plan.size_y, plan.border)
+                            row = target + z * plan.plane + y * plan.pitch
+                            if at_z < 0 or at_y < 0:
+                                memset(row, 0, plan.pitch)
+                            else:
+                                lay_row(
+                                    row, source + c * plan.in_channel
+                                    + at_z * plan.in_z + at_y * plan.in_y,
+                                    first, plan.stride_x, count_x, low, high, plan.pitch,
+                                    plan, kind)
+
+
+# ---- Multiply -----------------------------------------------------------------------
+
+cdef void multiply(
+    const char *source, const Py_ssize_t *offsets, Py_ssize_t taps,
+    const char *weights, const char *bias, char *target, Py_ssize_t pitch, Py_ssize_t runs,
+    vector *_, rows *__, width *___,
+) noexcept nogil:
+    """The register tile, `runs` times along the positions; weights are [taps][rows].
+
+    Everything but the loops over runs and taps unrolls. Being inside the loop over runs
+    is what lets GCC keep `sums` in registers from its first line to its last.
+    """
+    cdef vector sums[MAX_ROWS][MAX_VECTORS]
+    cdef vector x[MAX_VECTORS]
+    cdef vector w[MAX_ROWS]
+    cdef Py_ssize_t run, k
+    cdef int i, j
+    cdef const char *at
+    cdef const char *weight
+    for run in range(runs):
+        for i in range(<int> sizeof(rows)):
+            BROADCAST(w[i], bias + i * LANE_BYTES(w[0]))
+            for j in range(VECTORS(sizeof(rows)) if width is wide else 1):
+                sums[i][j] = w[i]
+        weight = weights
+        for k in range(taps):
+            at = source + offsets[k]
+            for j in range(VECTORS(sizeof(rows)) if width is wide else 1):
+                LOAD(x[j], at + j * VECTOR_BYTES)
+            for i in range(<int> sizeof(rows)):
+                BROADCAST(w[i], weight + i * LANE_BYTES(w[0]))
+                for j in range(VECTORS(sizeof(rows)) if width is wide else 1):
+                    sums[i][j] = sums[i][j] + w[i] * x[j]
+            weight += <int> sizeof(rows) * LANE_BYTES(w[0])
+        for i in range(<int> sizeof(rows)):
+            for j in range(VECTORS(sizeof(rows)) if width is wide else 1):
+                STORE(target + i * pitch + j * VECTOR_BYTES, sums[i][j])
+        source += VECTOR_BYTES * (VECTORS(sizeof(rows)) if width is wide else 1)
+        target += VECTOR_BYTES * (VECTORS(sizeof(rows)) if width is wide else 1)
+
+
+# The register tiles by element size, width and rows.
+cdef multiply_t TILES[2][2][15]
+
+cdef void list_tiles(vector *_, width *__, multiply_t *tiles) noexcept:
+    tiles[1] = <multiply_t> multiply[vector, rows1, width]
+    tiles[2] = <multiply_t> multiply[vector, rows2, width]
+    tiles[3] = <multiply_t> multiply[vector, rows3, width]
+    tiles[4] = <multiply_t> multiply[vector, rows4, width]
+    tiles[5] = <multiply_t> multiply[vector, rows5, width]
+    tiles[6] = <multiply_t> multiply[vector, rows6, width]
+    tiles[7] = <multiply_t> multiply[vector, rows7, width]
+    tiles[8] = <multiply_t> multiply[vector, rows8, width]
+    tiles[9] = <multiply_t> multiply[vector, rows9, width]
+    tiles[10] = <multiply_t> multiply[vector, rows10, width]
+    tiles[11] = <multiply_t> multiply[vector, rows11, width]
+    tiles[12] = <multiply_t> multiply[vector, rows12, width]
+    tiles[13] = <multiply_t> multiply[vector, rows13, width]
+    tiles[14] = <multiply_t> multiply[vector, rows14, width]
+
+list_tiles(<vf *> NULL, <single *> NULL, TILES[0][0])
+list_tiles(<vf *> NULL, <wide *> NULL, TILES[0][1])
+list_tiles(<vd *> NULL, <single *> NULL, TILES[1][0])
+list_tiles(<vd *> NULL, <wide *> NULL, TILES[1][1])
+
+
+cdef inline void multiply_vectors(
+    const char *source, const Py_ssize_t *offsets, Py_ssize_t taps,
+    const char *weights, const char *bias, char *target, Py_ssize_t pitch,
+    Py_ssize_t vectors, int height, real *_,
+) noexcept nogil:
+    """So many vectors of positions: wide runs for as long as they fill, then single ones."""
+    cdef int kind = real is double
+    cdef Py_ssize_t runs = vectors // VECTORS(height)
+    cdef Py_ssize_t done = runs * VECTORS(height)
+    if runs:
+        TILES[kind][1][height](
+            source, offsets, taps, weights, bias, target, pitch, runs, NULL, NULL, NULL)
+    if vectors > done:
+        TILES[kind][0][height](
+            source + done * VECTOR_BYTES, offsets, taps, weights, bias,
+            target + done * VECTOR_BYTES, pitch, vectors - done, NULL, NULL, NULL)
+
+
+# ---- Store --------------------------------------------------------------------------
+
+cdef inline void store_run(
+    char *target, const char *source, Py_ssize_t count, Py_ssize_t stride, real *_,
+) noexcept nogil:
+    cdef Py_ssize_t whole = count * <Py_ssize_t> sizeof(real) // VECTOR_BYTES * VECTOR_BYTES
+    cdef Py_ssize_t rest = count * <Py_ssize_t> sizeof(real) - whole
+    cdef Py_ssize_t i
+    cdef vf x[1]
+    if stride == sizeof(real):
+        for i in range(whole // VECTOR_BYTES):
+            LOAD(x[0], source + i * VECTOR_BYTES)
+            STORE(target + i * VECTOR_BYTES, x[0])
+        if rest:
+            LOAD(x[0], source + whole)
+            STORE_PART(target + whole, x[0], rest)
+    else:
+        for i in range(count):
+            (<real *> (target + i * stride))[0] = (<const real *> source)[i]
+
+
+cdef void store_panel(
+    const char *panel, Py_ssize_t panel_pitch, int height, Py_ssize_t position,
+    Py_ssize_t count, Py_ssize_t row_length, Py_ssize_t columns, char *out, const Pass *step,
+    real *kind,
+) noexcept nogil:
+    """Positions position .. position + count of some rows of the result, to the output."""
+    cdef Py_ssize_t y = position // row_length
+    cdef Py_ssize_t x = position % row_length
+    cdef Py_ssize_t done = 0
+    cdef Py_ssize_t length
+    cdef int i
+    while done < count:
+        length = min(columns - x, count - done)
+        if length > 0:
+            for i in range(height):
+                store_run(
+                    out + i * step.out_channel + y * step.out_y + x * step.out_x,
+                    panel + i * panel_pitch + done * <Py_ssize_t> sizeof(real),
+                    length, step.out_x, kind)
+        done += row_length - x
+        x = 0
+        y += 1
+
+
+cdef inline void multiply_to_output(
+    const char *source, const Py_ssize_t *offsets, const char *weights, const char *bias,
+    char *out, char *panel, int height, Py_ssize_t row_count, Py_ssize_t columns,
+    const Plan *plan, const Pass *step, real *kind,
+) noexcept nogil:
+    """The rows of one z of a tile, for one block of output channels."""
+    cdef Py_ssize_t lanes = VECTOR_BYTES // <Py_ssize_t> sizeof(real)
+    cdef Py_ssize_t row_length = plan.pitch // <Py_ssize_t> sizeof(real)
+    cdef Py_ssize_t positions = (row_count - 1) * row_length + columns
+    cdef Py_ssize_t position = 0
+    cdef Py_ssize_t count
+    cdef Py_ssize_t run = VECTORS(height) * lanes
+    cdef Py_ssize_t at_most = plan.panel_pitch // <Py_ssize_t> sizeof(real) // run * run
+    if row_count == 1 and step.out_x == sizeof(real):
+        # The output takes whole vectors as they are; only what is left needs a panel.
+        position = positions // lanes * lanes
+        multiply_vectors(
+            source, offsets, step.taps, weights, bias, out, step.out_channel,
+            positions // lanes, height, kind)
+    while position < positions:
+        count = min(at_most, positions - position)
+        multiply_vectors(
+            source + position * <Py_ssize_t> sizeof(real), offsets, step.taps, weights, bias,
+            panel, plan.panel_pitch, (count + lanes - 1) // lanes, height, kind)
+        store_panel(
+            panel, plan.panel_pitch, height, position, count, row_length, columns, out, step,
+            kind)
+        position += count
+
+
+# ---- One tile -----------------------------------------------------------------------
+
+cdef void run_pass(
+    Memory memory, Py_ssize_t scratch, Table table, const char **operands, char *output,
+    const Plan *plan, const Pass *step, const Tile *tile, real *kind,
+) noexcept nogil:
+    """What one pass has to do in one tile, for one chunk of its output channels."""
+    cdef Py_ssize_t size = sizeof(real)
+    cdef Py_ssize_t first = tile.chunk * step.blocks // plan.chunks
+    cdef Py_ssize_t last = (tile.chunk + 1) * step.blocks // plan.chunks
+    cdef Py_ssize_t columns = 0
+    cdef Py_ssize_t vectors = 0
+    cdef Py_ssize_t depth, count, g, group, plane, b, m, z
+    cdef const Py_ssize_t *offsets = &table[step.offsets] if step.taps else NULL
+    cdef const char *source
+    cdef const char *weights
+    cdef const char *bias
+    cdef int height
+    if step.target < 0:
+        depth = min(tile.rows_z, step.limit_z - tile.z)
+        count = min(tile.rows_y, step.limit_y - tile.y)
+        columns = min(tile.rows_x, step.limit_x - tile.x)
+        if count <= 0 or columns <= 0:
+            return
+    else:
+        depth = tile.rows_z + step.halo_z
+        count = tile.rows_y + step.halo_y
+        vectors = (count * plan.pitch + VECTOR_BYTES - 1) // VECTOR_BYTES
+    for g in range(step.groups):
+        group = tile.group * step.groups + g
+        for plane in range(step.planes):
+            for b in range(first, last):
+                m = b * step.channels // step.blocks
+                height = (b + 1) * step.channels // step.blocks - m
+                if step.packed >= 0:
+                    weights = &memory[step.packed] + (group * step.channels + m) * step.taps * size
+                else:
+                    weights = operands[step.operand] + (
+                        tile.group * step.weight_outer + g * step.weight_inner)
+                bias = &memory[step.bias + (group * step.channels + m) * size]
+                for z in range(depth):
+                    source = &memory[scratch + step.source + g * step.source_group
+                                     + plane * step.source_plane + z * step.source_z]
+                    if step.target >= 0:
+                        multiply_vectors(
+                            source, offsets, step.taps, weights, bias,
+                            &memory[scratch + step.target + g * step.target_group
+                                    + plane * step.target_plane + m * step.target_channel
+                                    + z * step.target_z],
+                            step.target_channel, vectors, height, kind)
+                    else:
+                        multiply_to_output(
+                            source, offsets, weights, bias,
+                            output + step.out_offset + tile.image * step.out_image
+                            + tile.group * step.out_group + g * step.out_inner
+                            + m * step.out_channel + (tile.z + z) * step.out_z
+                            + tile.y * step.out_y + tile.x * step.out_x,
+                            &memory[scratch + plan.panel], height, count, columns, plan, step,
+                            kind)
+
+
+cdef void run_tile(
+    Py_ssize_t index, Memory memory, Py_ssize_t scratch, Table table, const char **operands,
+    char *output, const Plan *plan, const Pass *passes, real *kind,
+) noexcept nogil:
+    """Task `index`: chunks of output channels vary fastest, so that they share a lay-out."""
+    cdef Worker *worker = <Worker *> &memory[scratch]
+    cdef Tile *tile = &worker.tile
+    cdef Py_ssize_t place = index // plan.chunks
+    cdef Py_ssize_t left = place
+    cdef Py_ssize_t i
+    tile.chunk = index % plan.chunks
+    if place != worker.place:
+        worker.place = place
+        tile.x = left % plan.tiles_x * plan.tile_x
+        left //= plan.tiles_x
+        tile.y = left % plan.tiles_y * plan.tile_y
+        left //= plan.tiles_y
+        tile.z = left % plan.tiles_z * plan.tile_z
+        left //= plan.tiles_z
+        tile.group = left % plan.groups
+        tile.image = left // plan.groups
+        tile.rows_z = min(plan.tile_z, plan.grid_z - tile.z)
+        tile.rows_y = min(plan.tile_y, plan.grid_y - tile.y)
+        tile.rows_x = min(plan.tile_x, plan.grid_x - tile.x)
+        lay_out(
+            &memory[scratch + plan.layout],
+            operands[0] + tile.image * plan.in_image + tile.group * plan.in_group,
+            plan, tile, &table[plan.residues], kind)
+    for i in range(plan.passes):
+        run_pass(memory, scratch, table, operands, output, plan, passes + i, tile, kind)
+
+
+# ---- Weights ------------------------------------------------------------------------
+
+cdef void pack_block(
+    Py_ssize_t index, Memory memory, Table table, const char **operands, const Pass *step,
+    real *_,
+) noexcept nogil:
+    """One block of output channels of one group: its biases, its weights as [taps][rows]."""
+    cdef Py_ssize_t size = sizeof(real)
+    cdef Py_ssize_t group = index // step.blocks
+    cdef Py_ssize_t b = index % step.blocks
+    cdef Py_ssize_t m = b * step.channels // step.blocks
+    cdef Py_ssize_t height = (b + 1) * step.channels // step.blocks - m
+    cdef Py_ssize_t first = group * step.channels + m
+    cdef const Py_ssize_t *gather
+    cdef real *bias = <real *> &memory[step.bias + first * size]
+    cdef const char *source
+    cdef real *target
+    cdef Py_ssize_t i, k
+    for i in range(height):
+        bias[i] = 0 if step.bias_operand < 0 else (
+            <const real *> (operands[step.bias_operand] + (first + i) * step.bias_stride))[0]
+    if step.packed < 0 or step.taps == 0:
+        return
+    gather = &table[step.gather]
+    target = <real *> &memory[step.packed + first * step.taps * size]
+    source = operands[step.operand] + (
+        group // step.groups * step.weight_outer + group % step.groups * step.weight_inner
+        + m * step.weight_channel)
+    for i in range(height):
+        for k in range(step.taps):
+            target[k * height + i] = (<const real *> (source + gather[k]))[0]
+        source += step.weight_channel
+
+
+# ---- The whole ----------------------------------------------------------------------
+
+cdef void run_all(
+    Memory memory, Table table, const char **operands, char *output, const Plan *plan,
+    const Pass *passes, int threads, real *kind,
+) noexcept nogil:
+    cdef Py_ssize_t tasks = (plan.images * plan.groups * plan.tiles_z * plan.tiles_y
+                             * plan.tiles_x * plan.chunks)
+    cdef Py_ssize_t i, s, blocks
+    for i in range(threads):
+        (<Worker *> &memory[plan.scratch + i * plan.scratch_size]).place = -1
+    if threads == 1:
+        # No parallel region: nothing wakes up, and a forked child cannot hang.
+        for s in range(plan.passes):
+            for i in range(plan.groups * passes[s].groups * passes[s].blocks):
+                pack_block(i, memory, table, operands, passes + s, kind)
+        for i in range(tasks):
+            run_tile(i, memory, plan.scratch, table, operands, output, plan, passes, kind)
+        return
+    for s in range(plan.passes):
+        blocks = plan.groups * passes[s].groups * passes[s].blocks
+        for i in prange(blocks, num_threads=threads, schedule='static'):
+            pack_block(i, memory, table, operands, passes + s, kind)
+    for i in prange(tasks, num_threads=threads, schedule='dynamic', chunksize=1):
+        run_tile(i, memory, plan.scratch + omp_get_thread_num() * plan.scratch_size, table,
+                 operands, output, plan, passes, kind)
+
+
+cdef char *address(array, bint writable) except? NULL:
+    """Where an array's first element is; the caller keeps the array alive."""
+    cdef Py_buffer view
+    PyObject_GetBuffer(array, &view, PyBUF_STRIDES | (PyBUF_WRITABLE if writable else 0))
+    cdef char *start = <char *> view.buf
+    PyBuffer_Release(&view)
+    return start
+
+
+cdef class Program:
+    """A plan that runs: the integers of planning.py as the structures of this file."""
+    cdef Plan plan
+    cdef Table passes
+    cdef Table table
+    cdef bint is_double
+
+    def __init__(self, Table plan, Table passes, Table table, bint is_double):
+        if (plan.shape[0] * sizeof(Py_ssize_t) != sizeof(Plan)
+                or passes.shape[0] * sizeof(Py_ssize_t) != plan[0] * sizeof(Pass)):
+            raise ValueError("the fields of planning.py are not those of kernels.pyx")
+        memcpy(&self.plan, &plan[0], sizeof(Plan))
+        self.passes = passes
+        self.table = table
+        self.is_double = is_double
+
+    def run(self, tuple operands, output, Memory memory, int threads):
+        """Compute; `operands` are the input, the weights and the biases."""
+        cdef const char *addresses[OPERANDS]
+        cdef int i
+        for i in range(len(operands)):
+            addresses[i] = NULL if operands[i] is None else address(operands[i], False)
+        cdef char *target = address(output, True)
+        cdef const Pass *passes = <const Pass *> &self.passes[0]
+        with nogil:
+            if self.is_double:
+                run_all(memory, self.table, addresses, target, &self.plan, passes, threads,
+                        <double *> NULL)
+            else:
+                run_all(memory, self.table, addresses, target, &self.plan, passes, threads,
+                        <float *> NULL)
+
+
+LANES = VECTOR_BYTES // 4
+ROWS = ROWS_LIMIT
+
+
+def vectors(int height):
+    """The vectors of positions in a wide register tile of so many rows."""
+    return VECTORS(height)

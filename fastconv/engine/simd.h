@@ -1,0 +1,72 @@
+/* The few words the kernels speak, the same for every instruction set.
+ *
+ * A vector is a GCC/Clang vector type as wide as the registers of the target,
+ * so a + b * c on it compiles to one fused multiply-add of a whole register.
+ * Pointers are to bytes and need no alignment. */
+#ifndef FASTCONV_SIMD_H
+#define FASTCONV_SIMD_H
+
+#if defined(__AVX512F__)
+#define VECTOR_BYTES 64
+#define VECTOR_REGISTERS 32
+#elif defined(__AVX2__)
+#define VECTOR_BYTES 32
+#define VECTOR_REGISTERS 16
+#elif defined(__aarch64__)
+#define VECTOR_BYTES 16
+#define VECTOR_REGISTERS 32
+#else
+#define VECTOR_BYTES 16
+#define VECTOR_REGISTERS 16
+#endif
+
+typedef float vf __attribute__((vector_size(VECTOR_BYTES)));
+typedef double vd __attribute__((vector_size(VECTOR_BYTES)));
+typedef vf vfu __attribute__((aligned(1), may_alias));
+typedef vd vdu __attribute__((aligned(1), may_alias));
+
+/* One lane of a vector of this type. */
+#define LANE(v) __typeof__((v)[0])
+#define LANE_BYTES(v) ((Py_ssize_t)sizeof(LANE(v)))
+
+/* The same vector anywhere in memory. */
+#define UNALIGNED(v) __typeof__(_Generic((v), vf: (vfu){0}, vd: (vdu){0}))
+
+/* v = memory; memory = v; v = the element at p in every lane. */
+#define LOAD(v, p) ((v) = *(const UNALIGNED(v) *)(p))
+#define STORE(p, v) (*(UNALIGNED(v) *)(p) = (v))
+#define BROADCAST(v, p) ((v) = *(const LANE(v) *)(p) - (__typeof__(v)){0})
+
+/* The first n bytes of a vector to memory; n is at most its size. */
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#define STORE_PART(p, v, n) \
+    _mm512_mask_storeu_epi8((p), ~0ull >> (64 - (n)), (__m512i)(v))
+#else
+#define STORE_PART(p, v, n) __builtin_memcpy((p), &(v), (size_t)(n))
+#endif
+
+/* Register tiles: ROWS output channels by VECTORS(ROWS) vectors of positions.
+ * The number of rows is carried by a type (Cython's fused types choose types, not
+ * numbers), so that it is a constant to the C compiler and every loop unrolls. */
+#define TILE_ROWS(n) typedef struct { char size[n]; } rows##n
+TILE_ROWS(1); TILE_ROWS(2); TILE_ROWS(3); TILE_ROWS(4); TILE_ROWS(5);
+TILE_ROWS(6); TILE_ROWS(7); TILE_ROWS(8); TILE_ROWS(9); TILE_ROWS(10);
+TILE_ROWS(11); TILE_ROWS(12); TILE_ROWS(13); TILE_ROWS(14);
+#define MAX_ROWS 14
+
+typedef struct { char one; } single;    /* one vector of positions */
+typedef struct { char many[2]; } wide;  /* as many as the registers hold */
+
+#if VECTOR_REGISTERS == 32
+#define ROWS_LIMIT 14
+#define VECTORS(rows) \
+    ((rows) >= 10 ? 2 : (rows) >= 8 ? 3 : (rows) >= 6 ? 4 : (rows) == 5 ? 5 \
+     : (rows) == 4 ? 6 : (rows) == 3 ? 7 : 8)
+#else
+#define ROWS_LIMIT 6
+#define VECTORS(rows) ((rows) >= 5 ? 2 : (rows) == 4 ? 3 : (rows) == 3 ? 3 : (rows) == 2 ? 5 : 8)
+#endif
+#define MAX_VECTORS 8
+
+#endif

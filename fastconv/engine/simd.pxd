@@ -1,0 +1,73 @@
+"""Declarations of simd.h; Cython takes a vector for a float, C knows better."""
+
+cdef extern from "simd.h" nogil:
+    ctypedef float vf
+    ctypedef double vd
+
+    # Macros, so that one text serves both kinds of vector: (v, pointer), (pointer, v), ...
+    void LOAD(...)
+    void STORE(...)
+    void BROADCAST(...)
+    void STORE_PART(...)
+    Py_ssize_t LANE_BYTES(...)
+    int VECTORS(int rows)
+    const int MAX_ROWS, MAX_VECTORS, ROWS_LIMIT
+    const int VECTOR_BYTES
+
+    ctypedef struct rows1:
+        char size[1]
+    ctypedef struct rows2:
+        char size[2]
+    ctypedef struct rows3:
+        char size[3]
+    ctypedef struct rows4:
+        char size[4]
+    ctypedef struct rows5:
+        char size[5]
+    ctypedef struct rows6:
+        char size[6]
+    ctypedef struct rows7:
+        char size[7]
+    ctypedef struct rows8:
+        char size[8]
+    ctypedef struct rows9:
+        char size[9]
+    ctypedef struct rows10:
+        char size[10]
+    ctypedef struct rows11:
+        char size[11]
+    ctypedef struct rows12:
+        char size[12]
+    ctypedef struct rows13:
+        char size[13]
+    ctypedef struct rows14:
+        char size[14]
+
+    ctypedef struct single:
+        char one
+    ctypedef struct wide:
+        char many[2]
+
+ctypedef fused vector:
+    vf
+    vd
+
+ctypedef fused rows:
+    rows1
+    rows2
+    rows3
+    rows4
+    rows5
+    rows6
+    rows7
+    rows8
+    rows9
+    rows10
+    rows11
+    rows12
+    rows13
+    rows14
+
+ctypedef fused width:
+    single
+    wide

@@ -1,0 +1,51 @@
+"""What the machine and the OpenMP runtime say, in the baseline instruction set."""
+
+cdef extern from "openmp.h" nogil:
+    int omp_get_max_threads()
+    const int _OPENMP
+
+cdef extern from *:
+    """
+    #if defined(__x86_64__) || defined(_M_X64)
+    static int cpu_level(void) {
+        __builtin_cpu_init();
+        int v2 = __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt");
+        int v3 = v2 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")
+            && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
+        int v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")
+            && __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq")
+            && __builtin_cpu_supports("avx512vl");
+        return v4 ? 4 : v3 ? 3 : v2 ? 2 : 1;
+    }
+    #else
+    static int cpu_level(void) { return 0; }
+    #endif
+    #if defined(__VERSION__)
+    #define COMPILER __VERSION__
+    #else
+    #define COMPILER "unknown"
+    #endif
+    """
+    int cpu_level()
+    const char *COMPILER
+
+cdef extern from *:
+    const int FASTCONV_DEBUG
+
+
+def simd_levels():
+    """The instruction sets of this CPU that fastconv knows, best last."""
+    cdef int level = cpu_level()
+    if level == 0:
+        return ("neon",)
+    return tuple(f"v{n}" for n in range(2, level + 1))
+
+
+def max_threads():
+    """How many threads OpenMP would use now (OMP_NUM_THREADS, affinity, threadpoolctl)."""
+    return omp_get_max_threads()
+
+
+OPENMP_VERSION = _OPENMP
+COMPILER_VERSION = COMPILER.decode()
+DEBUG = bool(FASTCONV_DEBUG)

@@ -1,0 +1,189 @@
+"""All shape arithmetic: sizes, padding, phases. Nothing here sees an array.
+
+An axis is described by its size, kernel size k, stride s, dilation d and its padding
+(before, after). Output o of an axis sees the input at  o*s + t  for the *taps* t = k'*d -
+before, k' = 0 .. k-1; where that falls outside the input, the border mode decides.
+"""
+
+import itertools
+import math
+import operator
+
+#: Border modes in the order of kernels.pyx, with NumPy's name for the same padding.
+PADDING_MODES = {
+    "zeros": "constant",
+    "reflect": "reflect",
+    "replicate": "edge",
+    "circular": "wrap",
+    "symmetric": "symmetric",
+}
+LARGEST = 2**62
+
+
+def integer(name, value, minimum):
+    """`value` as an int of at least `minimum`."""
+    if isinstance(value, bool):
+        raise TypeError(f"{name} must be an integer, got {value!r}")
+    try:
+        result = operator.index(value)
+    except TypeError:
+        raise TypeError(
+            f"{name} must be an integer, got {value!r} ({type(value).__name__})"
+        ) from None
+    if result < minimum:
+        raise ValueError(f"{name} must be at least {minimum}, got {result}")
+    if result > LARGEST:
+        raise ValueError(f"{name} is too large: {result}")
+    return result
+
+
+def per_axis(name, value, rank, minimum):
+    """`value`, one integer or one for each axis, as a tuple of `rank` integers."""
+    if not isinstance(value, (tuple, list)):
+        return (integer(name, value, minimum),) * rank
+    if len(value) not in (1, rank):
+        raise ValueError(
+            f"{name} must be an integer or one for each of the {rank} spatial axes, got {value!r}"
+        )
+    values = tuple(integer(name, v, minimum) for v in value)
+    return values * rank if len(values) == 1 else values
+
+
+def _same_padding(size, kernel, stride, dilation):
+    total = max((-(-size // stride) - 1) * stride + dilation * (kernel - 1) + 1 - size, 0)
+    return total // 2, total - total // 2
+
+
+def padding_pairs(padding, sizes, kernel, stride, dilation):
+    """`padding` in any of its forms as one (before, after) pair for each axis."""
+    rank = len(sizes)
+    if isinstance(padding, str):
+        if padding == "valid":
+            return ((0, 0),) * rank
+        if padding == "same":
+            return tuple(map(_same_padding, sizes, kernel, stride, dilation))
+        raise ValueError(f"padding must be numbers, 'valid' or 'same', got {padding!r}")
+    if not isinstance(padding, (tuple, list)):
+        return ((integer("padding", padding, 0),) * 2,) * rank
+    if len(padding) not in (1, rank):
+        raise ValueError(
+            f"padding must be an integer, one for each of the {rank} spatial axes, a (before, "
+            f"after) pair for each of them, 'valid' or 'same', got {padding!r}"
+        )
+    pairs = []
+    for amount in padding:
+        if isinstance(amount, (tuple, list)):
+            if len(amount) != 2:
+                raise ValueError(
+                    f"padding must hold (before, after) pairs, got {amount!r} in {padding!r}"
+                )
+            pairs.append(tuple(integer("padding", a, 0) for a in amount))
+        else:
+            pairs.append((integer("padding", amount, 0),) * 2)
+    return tuple(pairs) * (rank if len(pairs) == 1 else 1)
+
+
+def border(padding_mode):
+    """The kernels' number of a border mode."""
+    try:
+        return list(PADDING_MODES).index(padding_mode)
+    except ValueError:
+        raise ValueError(
+            f"padding_mode must be one of {', '.join(map(repr, PADDING_MODES))}, "
+            f"got {padding_mode!r}"
+        ) from None
+
+
+def check_kernel(kernel):
+    if 0 in kernel:
+        raise ValueError(f"weight has an empty kernel: its spatial shape is {kernel}")
+
+
+def check_total(shape, itemsize):
+    """Refuse a result whose bytes cannot be counted in a machine word."""
+    if math.prod(shape) * itemsize > LARGEST:
+        raise ValueError(f"the output would be too large: shape {shape}")
+
+
+def output_sizes(sizes, kernel, stride, pairs, dilation):
+    """Output sizes of a convolution."""
+    check_kernel(kernel)
+    padded = tuple(n + before + after for n, (before, after) in zip(sizes, pairs, strict=True))
+    extent = tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True))
+    if any(e > p for e, p in zip(extent, padded, strict=True)):
+        raise ValueError(
+            f"weight is larger than the padded input: kernel {kernel} with dilation {dilation} "
+            f"covers {extent}, the input {sizes} with padding {pairs} is {padded}"
+        )
+    if max(padded) > LARGEST:
+        raise ValueError(f"padding makes the input too large: {padded}")
+    return tuple((p - e) // s + 1 for p, e, s in zip(padded, extent, stride, strict=True))
+
+
+def check_border(sizes, pairs, padding_mode):
+    if padding_mode != "zeros":
+        for size, pair in zip(sizes, pairs, strict=True):
+            if size == 0 and any(pair):
+                raise ValueError(
+                    f"padding_mode {padding_mode!r} cannot pad an empty axis: the input is {sizes}"
+                )
+
+
+def transposed_sizes(sizes, kernel, stride, padding, output_padding, dilation):
+    """Output sizes of a transposed convolution."""
+    check_kernel(kernel)
+    for extra, s, d in zip(output_padding, stride, dilation, strict=True):
+        if extra >= max(s, d):
+            raise ValueError(
+                "output_padding must be smaller than stride or dilation, got output_padding "
+                f"{output_padding}, stride {stride}, dilation {dilation}"
+            )
+    result = tuple(
+        (n - 1) * s - 2 * p + d * (k - 1) + extra + 1
+        for n, k, s, p, extra, d in zip(
+            sizes, kernel, stride, padding, output_padding, dilation, strict=True
+        )
+    )
+    if 0 in sizes or min(result) < 1:
+        raise ValueError(
+            f"the input {sizes} is too small: with kernel {kernel}, stride {stride}, padding "
+            f"{padding}, output_padding {output_padding} and dilation {dilation} the output "
+            f"would be {result}"
+        )
+    return result
+
+
+def conv_taps(kernel, pairs, dilation):
+    """The taps of a kernel along each axis, as seen from output 0."""
+    return [
+        [k * d - before for k in range(size)]
+        for size, d, (before, _) in zip(kernel, dilation, pairs, strict=True)
+    ]
+
+
+def transposed_phases(size, kernel, stride, padding, dilation):
+    """The phases of one axis of a transposed convolution that some tap reaches.
+
+    Output o = j*s + phase sees input (o + p - k*d) / s for the k that divide: a stride-1
+    correlation over j with taps (phase + p - k*d) / s.
+
+    Returns
+    -------
+    list of (phase, count, [(k, tap), ...])
+        with `count` the number of outputs o < `size` of that phase.
+    """
+    phases = []
+    for phase in sorted({(k * dilation - padding) % stride for k in range(kernel)}):
+        if phase < size:
+            taps = [
+                (k, (phase + padding - k * dilation) // stride)
+                for k in range(kernel)
+                if (phase + padding - k * dilation) % stride == 0
+            ]
+            phases.append((phase, -(-(size - phase) // stride), taps))
+    return phases
+
+
+def product(axes):
+    """All combinations of one item from each axis, the last axis fastest."""
+    return list(itertools.product(*axes))

@@ -1,0 +1,109 @@
+"""Builds the kernels once per instruction set; everything else is in pyproject.toml.
+
+Environment variables of the build:
+
+FASTCONV_NO_OPENMP=1   build without OpenMP (one thread). Without it a missing OpenMP is an error.
+FASTCONV_DEBUG=1       checked build: bounds and wraparound checks on, no optimisation.
+"""
+
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+DEBUG = os.environ.get("FASTCONV_DEBUG", "0") not in ("", "0")
+OPENMP = os.environ.get("FASTCONV_NO_OPENMP", "0") in ("", "0")
+MACOS = sys.platform == "darwin"
+ENGINE = Path("fastconv", "engine")
+
+# The instruction sets, by the suffix of their module.
+LEVELS = {
+    "x86_64": {
+        "v2": ["-march=x86-64-v2"],
+        "v3": ["-march=x86-64-v3"],
+        "v4": ["-march=x86-64-v4", "-mprefer-vector-width=512"],
+    },
+    "aarch64": {"neon": []},
+}
+MACHINES = {"AMD64": "x86_64", "x86_64": "x86_64", "arm64": "aarch64", "ARM64": "aarch64"}
+
+DIRECTIVES = {
+    "language_level": "3",
+    "boundscheck": DEBUG,
+    "wraparound": DEBUG,
+    "initializedcheck": DEBUG,
+    "cdivision": True,
+    "freethreading_compatible": True,
+}
+
+# Sums are contracted to FMAs but never reordered: NaN, inf and signed zero behave.
+OPTIMISE = ["-O1", "-g", "-UNDEBUG"] if DEBUG else ["-O3", "-g0"]
+CFLAGS = [*OPTIMISE, "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math",
+          "-fvisibility=hidden", "-Wno-unused-function", "-Wno-psabi"]
+OPENMP_CFLAGS = ["-Xpreprocessor", "-fopenmp"] if MACOS else ["-fopenmp"]
+OPENMP_LIBS = ["-lomp"] if MACOS else ["-fopenmp"]
+
+
+def extensions():
+    machine = MACHINES.get(platform.machine(), platform.machine())
+    if machine not in LEVELS:
+        sys.exit(f"fastconv supports x86-64 and aarch64, not {machine!r}")
+    openmp = (OPENMP_CFLAGS, OPENMP_LIBS) if OPENMP else ([], [])
+    built = [("_system", "system.pyx", [])]
+    built += [(f"_kernels_{name}", "kernels.pyx", flags) for name, flags in LEVELS[machine].items()]
+    result = []
+    for name, source, flags in built:
+        # A build_dir of its own: one generated C file for each module of the same source.
+        result += cythonize(
+            Extension(
+                f"fastconv.engine.{name}",
+                [str(ENGINE / source)],
+                include_dirs=[str(ENGINE)],
+                depends=[str(ENGINE / "simd.h"), str(ENGINE / "openmp.h")],
+                define_macros=[("FASTCONV_DEBUG", str(int(DEBUG)))],
+                extra_compile_args=[*CFLAGS, *flags, *openmp[0]],
+                extra_link_args=openmp[1],
+            ),
+            build_dir=str(Path("build", "cython", name)),
+            compiler_directives=DIRECTIVES,
+        )
+    return result
+
+
+class Build(build_ext):
+    """build_ext that refuses to make a silently serial package."""
+
+    def build_extensions(self):
+        if OPENMP:
+            self.check_openmp()
+        super().build_extensions()
+
+    def check_openmp(self):
+        program = "#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n"
+        with tempfile.TemporaryDirectory() as folder:
+            source = Path(folder, "probe.c")
+            source.write_text(program)
+            try:
+                objects = self.compiler.compile(
+                    [str(source)], output_dir=folder, extra_postargs=OPENMP_CFLAGS
+                )
+                self.compiler.link_executable(
+                    objects, str(Path(folder, "probe")), extra_postargs=OPENMP_LIBS
+                )
+                subprocess.run([str(Path(folder, "probe"))], check=True)
+            except Exception as error:
+                sys.exit(
+                    "fastconv: the C compiler cannot build an OpenMP program "
+                    f"({type(error).__name__}: {error}).\n"
+                    "Install its OpenMP runtime (libgomp or libomp), or set "
+                    "FASTCONV_NO_OPENMP=1 to build a single-threaded package."
+                )
+
+
+setup(ext_modules=extensions(), cmdclass={"build_ext": Build})
