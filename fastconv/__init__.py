@@ -1,5 +1,23 @@
 """Every kind of convolution for NumPy arrays, at the speed of the machine.
 
+Arrays are (N, C, ...): images, channels, one to three spatial axes; N may be left out.
+
+=======================================  ==================================================
+conv, conv1d, conv2d, conv3d             strided, dilated, grouped, any padding
+conv_transpose, conv_transpose1d .. 3d   upsampling, the transpose of conv
+pointwise_conv                           1x1: a linear map of the channels
+depthwise_conv1d .. 3d                   each channel by itself
+separable_conv1d .. 3d                   depthwise, then pointwise
+spatially_separable_conv2d, 3d           outer products of lines, for each channel by itself
+channel_shuffle                          exchange of channels between groups
+shuffled_grouped_conv1d .. 3d            grouped, then shuffled
+flattened_conv1d .. 3d                   outer products of lines, across the channels, too
+parallel_flattened_conv2d                a vertical and a horizontal line, summed
+set_num_threads, get_num_threads         how many threads a call may use
+num_threads                              the same for a block of code
+show_config, explain                     what runs here, and what a call would do
+=======================================  ==================================================
+
 Imports flow one way: the public face (functional, variants) describes a call with
 problems, which asks geometry; arrays checks operands and keeps plans; engine runs them.
 """

@@ -5,9 +5,13 @@ that describes them. What depends on shapes, strides, dtypes and parameters alon
 so a repeated call costs a look-up, one allocation and the computation.
 """
 
+from __future__ import annotations
+
 import contextvars
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastconv import engine, geometry
 from fastconv.engine.threads import get_num_threads
@@ -21,10 +25,12 @@ _calls = {}
 _MOST_CALLS = 1024
 
 #: Where `explain` collects planned calls instead of running them.
-recorded = contextvars.ContextVar("fastconv_recorded", default=None)
+recorded: contextvars.ContextVar[list[Call] | None] = contextvars.ContextVar(
+    "fastconv_recorded", default=None
+)
 
 
-def as_array(name, value):
+def as_array(name: str, value: Any) -> NDArray[Any]:
     """`value` as an ndarray that shares its memory where it can."""
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{name} is a masked array; fill it first, its mask would be ignored")
@@ -38,38 +44,50 @@ def as_array(name, value):
         raise ValueError(f"{name} cannot be made an array: {error}") from None
 
 
+def as_operand(name, value):
+    """`value` as an ndarray of a dtype that can be computed with."""
+    if value is None:
+        raise TypeError(f"{name} must be an array of {_SUPPORTED}, got None")
+    array = as_array(name, value)
+    dtype = array.dtype
+    if dtype.kind not in "iu" and dtype.newbyteorder("=") not in (_FLOAT32, _FLOAT64):
+        raise TypeError(f"{name} has dtype {dtype}, expected one of {_SUPPORTED}")
+    return array
+
+
 def _result_dtype(arrays):
     """The dtype to compute in: NumPy's promotion, and float64 if that is an integer."""
-    for name, array in arrays.items():
-        if array.dtype.kind not in "iu" and array.dtype.newbyteorder("=") not in (
-            _FLOAT32,
-            _FLOAT64,
-        ):
-            raise TypeError(f"{name} has dtype {array.dtype}, expected one of {_SUPPORTED}")
     dtype = np.result_type(*(array.dtype for array in arrays.values())).newbyteorder("=")
     return _FLOAT64 if dtype.kind in "iu" else dtype
 
 
 def _operands(named):
-    """Operands as arrays of one dtype; those that have it already are not copied."""
+    """Operands by name, their dtype if it is one that kernels compute in, else None."""
     arrays = {}
     dtype = None
     plain = True
     for name, value in named:
-        if value is None:
+        if value is None and name == "bias":
             continue
         if type(value) is not np.ndarray:
-            value = as_array(name, value)
+            value = as_operand(name, value)
         arrays[name] = value
         if dtype is None:
             dtype = value.dtype
         # An array that owns its memory is aligned; a view may start or step anywhere.
         plain = plain and value.dtype is dtype and (value.base is None or value.flags.aligned)
-    if not plain or (dtype is not _FLOAT32 and dtype is not _FLOAT64):
-        dtype = _result_dtype(arrays)
-        for name, value in arrays.items():
-            arrays[name] = np.require(value, dtype, "A")
-    return arrays, dtype
+    return arrays, dtype if plain and (dtype is _FLOAT32 or dtype is _FLOAT64) else None
+
+
+def _converted(arrays, describe, parameters, out):
+    """The operands in the dtype to compute in; everything else is checked before."""
+    for name, array in arrays.items():
+        as_operand(name, array)
+    dtype = _result_dtype(arrays)
+    _, shape, _ = describe(arrays, None, *parameters)
+    if out is not None:
+        _check_out(out, shape, dtype, arrays)
+    return {name: np.require(array, dtype, "A") for name, array in arrays.items()}, dtype
 
 
 def _check_out(out, shape, dtype, arrays):
@@ -117,7 +135,7 @@ class Call:
             self.plan = engine.plan(problem, get_num_threads())
 
 
-def call(describe, named, *parameters, out=None):
+def call(describe, named, *parameters, out=None) -> NDArray[Any]:
     """Compute what `describe` says of the operands and parameters.
 
     Parameters
@@ -132,6 +150,8 @@ def call(describe, named, *parameters, out=None):
         Where the result goes.
     """
     arrays, dtype = _operands(named)
+    if dtype is None:
+        arrays, dtype = _converted(arrays, describe, parameters, out)
     key = [describe, dtype, get_num_threads()]
     for name, array in arrays.items():
         key += name, array.shape, array.strides
@@ -147,14 +167,14 @@ def call(describe, named, *parameters, out=None):
         if len(_calls) >= _MOST_CALLS:
             _calls.clear()
         _calls[key] = planned
-    if out is None:
-        out = np.empty(planned.shape, planned.dtype)
-    else:
+    if out is not None:
         _check_out(out, planned.shape, dtype, arrays)
     calls = recorded.get()
     if calls is not None:
         calls.append(planned)
-        return out
+        return np.broadcast_to(np.zeros((), dtype), planned.shape)
+    if out is None:
+        out = np.empty(planned.shape, dtype)
     if planned.fill:
         bias = arrays.get("bias", np.zeros(1, dtype))
         axis = len(planned.shape) - planned.fill - 1

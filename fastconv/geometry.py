@@ -37,7 +37,7 @@ def integer(name, value, minimum):
     return result
 
 
-def per_axis(name, value, rank, minimum):
+def per_axis(name, value, rank, minimum) -> tuple[int, ...]:
     """`value`, one integer or one for each axis, as a tuple of `rank` integers."""
     if not isinstance(value, (tuple, list)):
         return (integer(name, value, minimum),) * rank
@@ -94,9 +94,9 @@ def border(padding_mode):
         ) from None
 
 
-def check_kernel(kernel):
+def check_kernel(name, kernel):
     if 0 in kernel:
-        raise ValueError(f"weight has an empty kernel: its spatial shape is {kernel}")
+        raise ValueError(f"{name} has an empty kernel: its spatial shape is {tuple(kernel)}")
 
 
 def check_total(shape, itemsize):
@@ -107,7 +107,6 @@ def check_total(shape, itemsize):
 
 def output_sizes(sizes, kernel, stride, pairs, dilation):
     """Output sizes of a convolution."""
-    check_kernel(kernel)
     padded = tuple(n + before + after for n, (before, after) in zip(sizes, pairs, strict=True))
     extent = tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True))
     if any(e > p for e, p in zip(extent, padded, strict=True)):
@@ -131,7 +130,6 @@ def check_border(sizes, pairs, padding_mode):
 
 def transposed_sizes(sizes, kernel, stride, padding, output_padding, dilation):
     """Output sizes of a transposed convolution."""
-    check_kernel(kernel)
     for extra, s, d in zip(output_padding, stride, dilation, strict=True):
         if extra >= max(s, d):
             raise ValueError(

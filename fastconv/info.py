@@ -1,7 +1,10 @@
 """What runs here: the configuration, and what a call would do."""
 
+from __future__ import annotations
+
 import platform
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -13,8 +16,49 @@ from fastconv.engine.threads import get_num_threads
 __all__ = ["Explanation", "explain", "show_config"]
 
 
-def show_config(mode="stdout"):
-    """Version, instruction sets, OpenMP, threads and compiler of this installation."""
+def show_config(mode: Literal["stdout", "dicts"] = "stdout") -> dict[str, Any] | None:
+    """Show version, instruction sets, OpenMP, threads and compiler of this installation.
+
+    Parameters
+    ----------
+    mode : {'stdout', 'dicts'}
+        'stdout' (default) prints, 'dicts' returns.
+
+    Returns
+    -------
+    dict or None
+        For 'dicts', by these names:
+
+        - version: of fastconv.
+        - simd: the instruction set 'chosen', and those 'available', best last. x86-64-v2, v3
+          and v4 are in short SSE4.2, AVX2 and AVX-512. The environment variable
+          ``FASTCONV_SIMD`` forces one when fastconv is imported.
+        - openmp: whether it is 'enabled', the 'version' of the standard as a date (yyyymm),
+          and 'max_threads', how many threads it would use by itself.
+        - threads: what `get_num_threads` returns.
+        - compiler: its version.
+        - debug: whether this is a checked build.
+        - numpy, machine: NumPy's version, system and processor.
+
+    Raises
+    ------
+    ValueError
+        If `mode` is neither.
+
+    See Also
+    --------
+    explain : What one call would do.
+    numpy.show_config : The model of this function.
+
+    Examples
+    --------
+    >>> import fastconv
+    >>> config = fastconv.show_config("dicts")
+    >>> config["version"] == fastconv.__version__
+    True
+    >>> config["simd"]["chosen"] in config["simd"]["available"]
+    True
+    """
     if mode not in ("stdout", "dicts"):
         raise ValueError(f"mode must be 'stdout' or 'dicts', got {mode!r}")
     config = {
@@ -43,7 +87,30 @@ def show_config(mode="stdout"):
 
 
 class Explanation(NamedTuple):
-    """What a call would do; made by `explain`."""
+    """What a call would do; made by `explain`. As text it is a small table.
+
+    Attributes
+    ----------
+    method : str
+        How the sums are computed, and in how many passes.
+    simd : str
+        The instruction set, as in `show_config`.
+    threads : int
+        How many threads take part: `get_num_threads`, or less where less is to be done.
+    tile : tuple of int
+        Outputs that a thread computes at a time along the three spatial axes, those that are
+        not there being 1; empty if there is nothing to compute.
+    tasks : int
+        How many tiles, in all images, groups and blocks of channels, the threads share.
+    flops : int
+        Floating-point operations of the definition: 2 for each multiply-add.
+    workspace : int
+        Bytes of scratch memory, for packed weights and the tiles of all threads.
+    output_shape : tuple of int
+        Shape of the result.
+    dtype : numpy.dtype
+        Dtype of the result, and of the computation.
+    """
 
     method: str
     simd: str
@@ -53,9 +120,9 @@ class Explanation(NamedTuple):
     flops: int
     workspace: int
     output_shape: tuple[int, ...]
-    dtype: np.dtype
+    dtype: np.dtype[Any]
 
-    def __str__(self):
+    def __str__(self) -> str:
         tile = " x ".join(map(str, self.tile))
         return "\n".join(
             [
@@ -70,9 +137,53 @@ class Explanation(NamedTuple):
         )
 
 
-def explain(function, /, *args, **kwargs):
-    """What ``function(*args, **kwargs)`` would do, without computing it."""
-    token = arrays.recorded.set(calls := [])
+def explain(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Explanation:
+    """Tell what ``function(*args, **kwargs)`` would do, without computing it.
+
+    Parameters
+    ----------
+    function : callable
+        A convolution of fastconv, or a function that calls some: then flops and tasks are
+        their sums, output and tile the last one's, threads and workspace the largest.
+    *args, **kwargs
+        What it would be called with, shapes and dtypes being what counts. Values are not
+        looked at.
+
+    Returns
+    -------
+    Explanation
+        A named tuple; as text, a small table.
+
+    Raises
+    ------
+    ValueError
+        If `function` computes no convolution.
+    Exception
+        What the call itself would raise.
+
+    See Also
+    --------
+    show_config : What does not depend on the call.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastconv
+    >>> image, kernel = np.zeros((1, 3, 224, 224)), np.zeros((64, 3, 7, 7))
+    >>> plan = fastconv.explain(fastconv.conv2d, image, kernel, stride=2, padding=3)
+    >>> plan.output_shape, plan.flops
+    ((1, 64, 112, 112), 236027904)
+    >>> print(plan)  # doctest: +SKIP
+    method     direct
+    output     (1, 64, 112, 112) float64
+    SIMD       v4
+    threads    2, 2 tasks
+    tile       1 x 56 x 112 outputs
+    work       236 MFLOP
+    workspace  2.03 MiB
+    """
+    calls: list[arrays.Call] = []
+    token = arrays.recorded.set(calls)
     try:
         function(*args, **kwargs)
     finally:

@@ -160,7 +160,7 @@ def convolution(
     groups = geometry.integer("groups", groups, 1)
     border = geometry.border(padding_mode)
     outputs, inputs, *kernel = weight.shape
-    geometry.check_kernel(kernel)
+    geometry.check_kernel("weight", kernel)
     pairs = geometry.padding_pairs(padding, given.sizes, kernel, stride, dilation)
     _check_groups(groups, given, outputs, inputs, "weight")
     bias, bias_stride = _bias(arrays, outputs)
@@ -195,6 +195,7 @@ def transposed(arrays, strides, rank, stride, padding, output_padding, groups, d
     dilation = geometry.per_axis("dilation", dilation, rank, 1)
     groups = geometry.integer("groups", groups, 1)
     inputs, each, *kernel = weight.shape
+    geometry.check_kernel("weight", kernel)
     if inputs != given.channels:
         raise ValueError(
             f"weight expects {inputs} input channels, the input has {given.channels} "
@@ -290,7 +291,7 @@ def separable(arrays, strides, rank, stride, padding, dilation):
             f"ones), got {pointwise.shape}"
         )
     outputs = pointwise.shape[0]
-    geometry.check_kernel(kernel)
+    geometry.check_kernel("depthwise_weight", kernel)
     pairs = geometry.padding_pairs(padding, given.sizes, kernel, stride, dilation)
     bias, bias_stride = _bias(arrays, outputs)
     sizes = geometry.output_sizes(given.sizes, kernel, stride, pairs, dilation)
@@ -350,7 +351,8 @@ def spatially_separable(arrays, strides, rank, stride, padding, dilation):
         for axis, name in enumerate(names)
     ]
     kernel = [k for k, _ in lines]
-    geometry.check_kernel(kernel)
+    for name, k in zip(names, kernel, strict=True):
+        geometry.check_kernel(name, [k])
     pairs = geometry.padding_pairs(padding, given.sizes, kernel, stride, dilation)
     bias = _bias(arrays, given.channels)
     sizes = geometry.output_sizes(given.sizes, kernel, stride, pairs, dilation)
@@ -385,8 +387,8 @@ def flattened(arrays, strides, rank, stride, padding, dilation):
                 f"{name} must have shape ({filters}, k) for lateral {lateral.shape}, "
                 f"got {arrays[name].shape}"
             )
+        geometry.check_kernel(name, arrays[name].shape[1:])
     kernel = [arrays[name].shape[1] for name in names]
-    geometry.check_kernel(kernel)
     pairs = geometry.padding_pairs(padding, given.sizes, kernel, stride, dilation)
     bias = _bias(arrays, filters)
     sizes = geometry.output_sizes(given.sizes, kernel, stride, pairs, dilation)

@@ -20,6 +20,9 @@ D. **Store.** The last pass writes to the output, whatever its strides; earlier 
    write to a second scratch of the same pitch, where the next pass finds its input.
    So separable and flattened convolutions are chains of passes, and the phases of a
    transposed convolution are passes side by side over one lay-out.
+E. Where an image is so small that its positions would not fill the vectors, a pass is
+   *swapped*: the vectors run over output channels, the rows of the register tile over
+   positions. It adds up the same terms in the same order, so the bits are the same.
 
 All offsets and strides are in bytes, and all of them fit a Py_ssize_t: planning.py checks.
 """
@@ -27,7 +30,7 @@ All offsets and strides are in bytes, and all of them fit a Py_ssize_t: planning
 from cpython.buffer cimport (
     PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
 )
-from cython.parallel cimport prange
+from cython.parallel cimport parallel, prange
 from libc.string cimport memcpy, memset
 
 from fastconv.engine.simd cimport *
@@ -58,12 +61,13 @@ cdef struct Plan:
 
 cdef struct Pass:
     Py_ssize_t groups, planes, channels, taps, blocks
-    Py_ssize_t operand, weight_outer, weight_inner, weight_channel, gather
+    Py_ssize_t operand, weight_outer, weight_inner, weight_channel, gather, contiguous
     Py_ssize_t packed
     Py_ssize_t bias_operand, bias_stride, bias
     Py_ssize_t source, source_group, source_plane, source_z, offsets
     Py_ssize_t halo_z, halo_y
     Py_ssize_t target, target_group, target_plane, target_channel, target_z
+    Py_ssize_t swapped, positions, columns, column_offsets
     Py_ssize_t out_offset, out_image, out_group, out_inner, out_channel, out_z, out_y, out_x
     Py_ssize_t limit_z, limit_y, limit_x
 
@@ -77,6 +81,7 @@ cdef struct Tile:
 cdef struct Worker:
     Py_ssize_t place
     Tile tile
+    double zeros[MAX_ROWS]
 
 cdef enum:
     ZEROS, REFLECT, REPLICATE, CIRCULAR, SYMMETRIC
@@ -94,6 +99,11 @@ ctypedef void (*multiply_t)(
     const char *, const Py_ssize_t *, Py_ssize_t, const char *, const char *,
     char *, Py_ssize_t, Py_ssize_t, void *, void *, void *,
 ) noexcept nogil
+
+
+cdef inline Py_ssize_t part(Py_ssize_t index, Py_ssize_t parts, Py_ssize_t whole) noexcept nogil:
+    """Where part `index` of an even division starts."""
+    return index * whole // parts
 
 
 # ---- Lay out ------------------------------------------------------------------------
@@ -350,6 +360,156 @@ cdef inline void multiply_to_output(
         position += count
 
 
+# ---- Transpose ----------------------------------------------------------------------
+
+cdef void transpose(
+    char *target, Py_ssize_t target_pitch, const char *source, Py_ssize_t source_pitch,
+    Py_ssize_t squares, int height, vector *_,
+) noexcept nogil:
+    """Squares of elements along a row of the source become rows of the target.
+
+    Only `height` rows of the source are there, at most as many as a vector has lanes.
+    """
+    cdef vector a[MAX_LANES]
+    cdef vector b[MAX_LANES]
+    cdef Py_ssize_t square
+    cdef int i, turn
+    for square in range(squares):
+        for i in range(LANES(a[0])):
+            LOAD(a[i], source + min(i, height - 1) * source_pitch)
+        for turn in range(LOG2_LANES(a[0])):
+            for i in range(LANES(a[0]) // 2):
+                ZIP_LOW(b[2 * i], a[i], a[i + LANES(a[0]) // 2])
+                ZIP_HIGH(b[2 * i + 1], a[i], a[i + LANES(a[0]) // 2])
+            for i in range(LANES(a[0])):
+                a[i] = b[i]
+        for i in range(LANES(a[0])):
+            STORE_PART(target + i * target_pitch, a[i], height * LANE_BYTES(a[0]))
+        source += VECTOR_BYTES
+        target += LANES(a[0]) * target_pitch
+
+
+# ---- Swapped ------------------------------------------------------------------------
+
+cdef void gather_positions(
+    Memory memory, Py_ssize_t scratch, Table table, const Plan *plan, const Pass *step,
+    const Tile *tile, real *_,
+) noexcept nogil:
+    """The scratch as [block of positions][1 + taps][position]; row 0 is one, for the bias."""
+    cdef Py_ssize_t size = sizeof(real)
+    cdef Py_ssize_t rows_y = min(tile.rows_y, step.limit_y - tile.y)
+    cdef Py_ssize_t rows_x = min(tile.rows_x, step.limit_x - tile.x)
+    cdef Py_ssize_t count = min(tile.rows_z, step.limit_z - tile.z) * rows_y * rows_x
+    cdef Py_ssize_t blocks = (count + ROWS_LIMIT - 1) // ROWS_LIMIT
+    cdef Py_ssize_t sources[MAX_ROWS]
+    cdef Py_ssize_t lengths[MAX_ROWS]
+    cdef Py_ssize_t b, k, i, at, height, segments, length
+    cdef const char *source = &memory[scratch + step.source]
+    cdef char *target = &memory[scratch + step.positions]
+    cdef vf x[1]
+    if count <= 0:
+        return
+    for b in range(blocks):
+        at = part(b, blocks, count)
+        height = part(b + 1, blocks, count) - at
+        # A block is cut where a row of the output ends.
+        segments = 0
+        i = 0
+        while i < height:
+            length = min(rows_x - (at + i) % rows_x, height - i)
+            sources[segments] = (
+                (at + i) // (rows_x * rows_y) * step.source_z
+                + (at + i) // rows_x % rows_y * plan.pitch + (at + i) % rows_x * size)
+            lengths[segments] = length * size
+            segments += 1
+            i += length
+        for i in range(height):
+            (<real *> target)[i] = 1
+        target += height * size
+        for k in range(step.taps):
+            for i in range(segments):
+                LOAD(x[0], source + table[step.offsets + k] + sources[i])
+                if lengths[i] <= VECTOR_BYTES:
+                    STORE_PART(target, x[0], lengths[i])
+                else:
+                    memcpy(target, source + table[step.offsets + k] + sources[i], lengths[i])
+                target += lengths[i]
+
+
+cdef void gather_columns(
+    char *target, Memory memory, Table table, const char **operands, const Pass *step,
+    Py_ssize_t group, Py_ssize_t m, Py_ssize_t width, real *_,
+) noexcept nogil:
+    """Output channels m .. m + width as [1 + taps][two vectors]; row 0 is the bias."""
+    cdef Py_ssize_t size = sizeof(real)
+    cdef Py_ssize_t lanes = VECTOR_BYTES // size
+    cdef Py_ssize_t pitch = 2 * VECTOR_BYTES
+    cdef Py_ssize_t done = 0
+    cdef Py_ssize_t i, k
+    cdef const Py_ssize_t *gather = &table[step.gather]
+    cdef const char *source = operands[step.operand] + (
+        group * step.weight_outer + m * step.weight_channel)
+    memset(target, 0, pitch)
+    memcpy(target, &memory[step.bias + (group * step.channels + m) * size], width * size)
+    target += pitch
+    if step.contiguous:
+        done = step.taps // lanes * lanes
+        for i in range((width + lanes - 1) // lanes):
+            if real is double:
+                transpose(target + i * VECTOR_BYTES, pitch,
+                          source + i * lanes * step.weight_channel, step.weight_channel,
+                          done // lanes, <int> min(lanes, width - i * lanes), <vd *> NULL)
+            else:
+                transpose(target + i * VECTOR_BYTES, pitch,
+                          source + i * lanes * step.weight_channel, step.weight_channel,
+                          done // lanes, <int> min(lanes, width - i * lanes), <vf *> NULL)
+    for k in range(done, step.taps):
+        for i in range(width):
+            (<real *> (target + k * pitch))[i] = (
+                <const real *> (source + gather[k] + i * step.weight_channel))[0]
+
+
+cdef void run_swapped(
+    Memory memory, Py_ssize_t scratch, Table table, const char **operands, char *output,
+    const Plan *plan, const Pass *step, const Tile *tile, real *kind,
+) noexcept nogil:
+    """A swapped pass in one tile, for one chunk of its output channels."""
+    cdef Py_ssize_t size = sizeof(real)
+    cdef Py_ssize_t wide = 2 * VECTOR_BYTES // size
+    cdef Py_ssize_t rows_y = min(tile.rows_y, step.limit_y - tile.y)
+    cdef Py_ssize_t rows_x = min(tile.rows_x, step.limit_x - tile.x)
+    cdef Py_ssize_t count = min(tile.rows_z, step.limit_z - tile.z) * rows_y * rows_x
+    cdef Py_ssize_t blocks = (count + ROWS_LIMIT - 1) // ROWS_LIMIT
+    cdef Py_ssize_t column, b, at, height, i, j, m, width
+    cdef char *columns = &memory[scratch + step.columns]
+    cdef char *panel = &memory[scratch + plan.panel]
+    cdef char *out
+    cdef const char *zeros = <const char *> (<Worker *> &memory[scratch]).zeros
+    if count <= 0:
+        return
+    for column in range(part(tile.chunk, plan.chunks, step.blocks),
+                        part(tile.chunk + 1, plan.chunks, step.blocks)):
+        m = column * wide
+        width = min(wide, step.channels - m)
+        gather_columns(columns, memory, table, operands, step, tile.group, m, width, kind)
+        for b in range(blocks):
+            at = part(b, blocks, count)
+            height = part(b + 1, blocks, count) - at
+            multiply_vectors(
+                columns, &table[step.column_offsets], step.taps + 1,
+                &memory[scratch + step.positions + at * (step.taps + 1) * size], zeros, panel,
+                2 * VECTOR_BYTES, 2 if width * size > VECTOR_BYTES else 1, <int> height, kind)
+            for i in range(height):
+                out = (output + step.out_offset + tile.image * step.out_image
+                       + tile.group * step.out_group + m * step.out_channel
+                       + (tile.z + (at + i) // (rows_x * rows_y)) * step.out_z
+                       + (tile.y + (at + i) // rows_x % rows_y) * step.out_y
+                       + (tile.x + (at + i) % rows_x) * step.out_x)
+                for j in range(width):
+                    (<real *> (out + j * step.out_channel))[0] = (
+                        <const real *> (panel + i * 2 * VECTOR_BYTES))[j]
+
+
 # ---- One tile -----------------------------------------------------------------------
 
 cdef void run_pass(
@@ -358,8 +518,8 @@ cdef void run_pass(
 ) noexcept nogil:
     """What one pass has to do in one tile, for one chunk of its output channels."""
     cdef Py_ssize_t size = sizeof(real)
-    cdef Py_ssize_t first = tile.chunk * step.blocks // plan.chunks
-    cdef Py_ssize_t last = (tile.chunk + 1) * step.blocks // plan.chunks
+    cdef Py_ssize_t first = part(tile.chunk, plan.chunks, step.blocks)
+    cdef Py_ssize_t last = part(tile.chunk + 1, plan.chunks, step.blocks)
     cdef Py_ssize_t columns = 0
     cdef Py_ssize_t vectors = 0
     cdef Py_ssize_t depth, count, g, group, plane, b, m, z
@@ -382,8 +542,8 @@ cdef void run_pass(
         group = tile.group * step.groups + g
         for plane in range(step.planes):
             for b in range(first, last):
-                m = b * step.channels // step.blocks
-                height = (b + 1) * step.channels // step.blocks - m
+                m = part(b, step.blocks, step.channels)
+                height = part(b + 1, step.blocks, step.channels) - m
                 if step.packed >= 0:
                     weights = &memory[step.packed] + (group * step.channels + m) * step.taps * size
                 else:
@@ -439,8 +599,14 @@ cdef void run_tile(
             &memory[scratch + plan.layout],
             operands[0] + tile.image * plan.in_image + tile.group * plan.in_group,
             plan, tile, &table[plan.residues], kind)
+        for i in range(plan.passes):
+            if passes[i].swapped:
+                gather_positions(memory, scratch, table, plan, passes + i, tile, kind)
     for i in range(plan.passes):
-        run_pass(memory, scratch, table, operands, output, plan, passes + i, tile, kind)
+        if passes[i].swapped:
+            run_swapped(memory, scratch, table, operands, output, plan, passes + i, tile, kind)
+        else:
+            run_pass(memory, scratch, table, operands, output, plan, passes + i, tile, kind)
 
 
 # ---- Weights ------------------------------------------------------------------------
@@ -451,33 +617,65 @@ cdef void pack_block(
 ) noexcept nogil:
     """One block of output channels of one group: its biases, its weights as [taps][rows]."""
     cdef Py_ssize_t size = sizeof(real)
+    cdef Py_ssize_t lanes = VECTOR_BYTES // size
     cdef Py_ssize_t group = index // step.blocks
     cdef Py_ssize_t b = index % step.blocks
-    cdef Py_ssize_t m = b * step.channels // step.blocks
-    cdef Py_ssize_t height = (b + 1) * step.channels // step.blocks - m
+    cdef Py_ssize_t m = part(b, step.blocks, step.channels)
+    cdef Py_ssize_t height = part(b + 1, step.blocks, step.channels) - m
     cdef Py_ssize_t first = group * step.channels + m
+    cdef Py_ssize_t done = 0
     cdef const Py_ssize_t *gather
     cdef real *bias = <real *> &memory[step.bias + first * size]
     cdef const char *source
-    cdef real *target
+    cdef char *target
     cdef Py_ssize_t i, k
     for i in range(height):
-        bias[i] = 0 if step.bias_operand < 0 else (
-            <const real *> (operands[step.bias_operand] + (first + i) * step.bias_stride))[0]
+        # Added to zero, as by a swapped pass: -0 becomes 0.
+        bias[i] = 0
+        if step.bias_operand >= 0:
+            bias[i] = bias[i] + (
+                <const real *> (operands[step.bias_operand] + (first + i) * step.bias_stride))[0]
     if step.packed < 0 or step.taps == 0:
         return
     gather = &table[step.gather]
-    target = <real *> &memory[step.packed + first * step.taps * size]
+    target = &memory[step.packed + first * step.taps * size]
     source = operands[step.operand] + (
         group // step.groups * step.weight_outer + group % step.groups * step.weight_inner
         + m * step.weight_channel)
-    for i in range(height):
-        for k in range(step.taps):
-            target[k * height + i] = (<const real *> (source + gather[k]))[0]
-        source += step.weight_channel
+    if step.contiguous:
+        done = step.taps // lanes * lanes
+        for i in range((height + lanes - 1) // lanes):
+            if real is double:
+                transpose(
+                    target + i * VECTOR_BYTES, height * size,
+                    source + i * lanes * step.weight_channel, step.weight_channel,
+                    done // lanes, <int> min(lanes, height - i * lanes), <vd *> NULL)
+            else:
+                transpose(
+                    target + i * VECTOR_BYTES, height * size,
+                    source + i * lanes * step.weight_channel, step.weight_channel,
+                    done // lanes, <int> min(lanes, height - i * lanes), <vf *> NULL)
+    for k in range(done, step.taps):
+        for i in range(height):
+            (<real *> target)[k * height + i] = (
+                <const real *> (source + gather[k] + i * step.weight_channel))[0]
 
 
 # ---- The whole ----------------------------------------------------------------------
+
+cdef void pack(
+    Py_ssize_t index, Memory memory, Table table, const char **operands, const Plan *plan,
+    const Pass *passes, real *kind,
+) noexcept nogil:
+    """Block `index` of the blocks of all passes."""
+    cdef Py_ssize_t s, blocks
+    for s in range(plan.passes):
+        blocks = plan.groups * passes[s].groups * passes[s].blocks
+        if index < blocks:
+            pack_block(index, memory, table, operands, passes + s, kind)
+            return
+        index -= blocks
+
 
 cdef void run_all(
     Memory memory, Table table, const char **operands, char *output, const Plan *plan,
@@ -485,24 +683,26 @@ cdef void run_all(
 ) noexcept nogil:
     cdef Py_ssize_t tasks = (plan.images * plan.groups * plan.tiles_z * plan.tiles_y
                              * plan.tiles_x * plan.chunks)
-    cdef Py_ssize_t i, s, blocks
+    cdef Py_ssize_t blocks = 0
+    cdef Py_ssize_t i
+    for i in range(plan.passes):
+        blocks += plan.groups * passes[i].groups * passes[i].blocks
     for i in range(threads):
+        memset(&memory[plan.scratch + i * plan.scratch_size], 0, sizeof(Worker))
         (<Worker *> &memory[plan.scratch + i * plan.scratch_size]).place = -1
     if threads == 1:
         # No parallel region: nothing wakes up, and a forked child cannot hang.
-        for s in range(plan.passes):
-            for i in range(plan.groups * passes[s].groups * passes[s].blocks):
-                pack_block(i, memory, table, operands, passes + s, kind)
+        for i in range(blocks):
+            pack(i, memory, table, operands, plan, passes, kind)
         for i in range(tasks):
             run_tile(i, memory, plan.scratch, table, operands, output, plan, passes, kind)
         return
-    for s in range(plan.passes):
-        blocks = plan.groups * passes[s].groups * passes[s].blocks
-        for i in prange(blocks, num_threads=threads, schedule='static'):
-            pack_block(i, memory, table, operands, passes + s, kind)
-    for i in prange(tasks, num_threads=threads, schedule='dynamic', chunksize=1):
-        run_tile(i, memory, plan.scratch + omp_get_thread_num() * plan.scratch_size, table,
-                 operands, output, plan, passes, kind)
+    with parallel(num_threads=threads):
+        for i in prange(blocks, schedule='static'):
+            pack(i, memory, table, operands, plan, passes, kind)
+        for i in prange(tasks, schedule='dynamic', chunksize=1):
+            run_tile(i, memory, plan.scratch + omp_get_thread_num() * plan.scratch_size, table,
+                     operands, output, plan, passes, kind)
 
 
 cdef char *address(array, bint writable) except? NULL:
@@ -547,7 +747,7 @@ cdef class Program:
                         <float *> NULL)
 
 
-LANES = VECTOR_BYTES // 4
+VECTOR = VECTOR_BYTES
 ROWS = ROWS_LIMIT
 
 

@@ -5,11 +5,11 @@ as the integers that kernels.pyx follows. All problems have three spatial axes h
 """
 
 import math
-import os
 from typing import NamedTuple
 
 import numpy as np
 
+from fastconv.engine import _system
 from fastconv.engine.dispatch import kernels
 
 
@@ -75,6 +75,7 @@ class Pass(NamedTuple):
     weight_inner: int
     weight_channel: int
     gather: int
+    contiguous: bool
     packed: int
     bias_operand: int
     bias_stride: int
@@ -91,6 +92,10 @@ class Pass(NamedTuple):
     target_plane: int
     target_channel: int
     target_z: int
+    swapped: bool
+    positions: int
+    columns: int
+    column_offsets: int
     out_offset: int
     out_image: int
     out_group: int
@@ -116,25 +121,17 @@ class Plan(NamedTuple):
     register_tiles: tuple[tuple[int, int], ...]
 
 
-def _cache_size():
-    try:
-        size = os.sysconf("SC_LEVEL2_CACHE_SIZE")
-    except (AttributeError, OSError, ValueError):
-        size = 0
-    return min(max(size, 1 << 19), 1 << 22)
-
-
 #: Scratch that stays in the second-level cache beside a block of weights.
-SCRATCH_BUDGET = _cache_size() // 2
-#: Multiply-adds that are worth waking another thread for.
-WORTH_A_THREAD = 1 << 20
+SCRATCH_BUDGET = min(max(_system.cache_size(), 1 << 19), 1 << 22) // 2
+#: Cycles of work that are worth waking another thread for: some 20 microseconds.
+WORTH_A_THREAD = 50_000
 #: Bytes of a row of the panel from which results go to a strided output: not a power of
 #: two, or all rows would fall on the same cache lines.
 PANEL = 2048 + 64
 #: At least a vector, which may run over the end of what it is for.
 VECTOR = 64
 #: The size of kernels.Worker, rounded up.
-WORKER_BYTES = 128
+WORKER_BYTES = 256
 
 
 def _aligned(size):
@@ -256,60 +253,106 @@ def _buffer(start, channels, left, axes, tile, size, written):
     return _Buffer(start, left, planes, plane, phase, channel, end)
 
 
-def _choose_tile(problem, axes, threads):
-    """The tile, and the chunks of output channels, that should take the least time.
+class _Costs:
+    """Rough cycles for one tile and for the whole call, for many tiles (z, y, x) at once.
 
-    Tries tiles that cut each axis evenly, and counts cycles roughly: two vector
-    multiply-adds each, 8 bytes laid out each, some for each run of the register tile and
-    each row of scratch or output; more where the scratch outgrows the cache.
+    Two vector multiply-adds a cycle, 8 bytes laid out a cycle, some cycles for each run of
+    the register tile and each row of scratch or output; more where the scratch outgrows
+    the cache. Good enough to choose by; nothing depends on it but the time.
     """
-    size = problem.dtype.itemsize
-    lanes = kernels.LANES * 4 // size
-    grids = np.meshgrid(*map(_splits, problem.grid), indexing="ij")
-    z, y, x = (t.ravel().astype(np.float64) for t in grids)
-    extents = [t + axis.halo for t, axis in zip((z, y, x), axes, strict=True)]
-    phases = [len(axis.residues) for axis in axes]
 
-    rows = problem.channels * math.prod(phases) * extents[0] * extents[1]
-    scratch = rows * extents[2] * size
-    lay_out = scratch / 8 + rows * 10
-    compute = 0.0
-    left = [True] * 3
-    for step in problem.steps:
-        taps = step.inputs * len(step.taps)
-        blocks = -(-step.outputs // kernels.ROWS) or 1
-        height = -(-step.outputs // blocks) or 1
-        if step.output is None:
-            left = [l and not r for l, r in zip(left, step.reduces, strict=True)]
-            planes = math.prod(n for n, l in zip(phases, left, strict=True) if l)
-            depth = extents[0] if left[0] else z
-            count = extents[1] if left[1] else y
-            positions = count * extents[2]
-            scratch = scratch + step.groups * step.outputs * planes * depth * positions * size
-            store = 0.0
-        else:
-            planes, depth = 1, z
-            positions = (y - 1) * extents[2] + x
-            store = step.outputs * (y * 6 + positions / lanes * 2)
-        vectors = np.ceil(positions / lanes)
-        runs = blocks * np.ceil(vectors / kernels.vectors(height))
-        compute = compute + step.groups * planes * depth * (
-            vectors * step.outputs * taps / 2 + runs * 30 + store
+    def __init__(self, problem, axes, tiles):
+        self.problem = problem
+        self.tiles = tiles
+        self.extents = [t + axis.halo for t, axis in zip(tiles, axes, strict=True)]
+        self.phases = [len(axis.residues) for axis in axes]
+        self.size = problem.dtype.itemsize
+        self.lanes = kernels.VECTOR // self.size
+        rows = problem.channels * math.prod(self.phases) * self.extents[0] * self.extents[1]
+        self.scratch = rows * self.extents[2] * self.size
+        self.lay_out = self.scratch / 8 + rows * 10
+        self.weights = sum(
+            problem.groups * s.groups * s.outputs * s.inputs * len(s.taps) for s in problem.steps
         )
-    compute = compute * (1 + 0.25 * np.maximum(scratch / SCRATCH_BUDGET - 1, 0))
-    tiles = problem.images * problem.groups * np.ceil(problem.grid[0] / z) * np.ceil(
-        problem.grid[1] / y) * np.ceil(problem.grid[2] / x)
 
-    # Output channels are only shared out where that is all there is to share.
-    blocks = min((-(-s.outputs // kernels.ROWS) for s in problem.steps), default=1)
-    choices = {1} | ({threads, 2 * threads, 4 * threads} if problem.steps[0].output else set())
+    def direct(self):
+        """Cycles that all tiles share, of one tile's lay-out, of its multiplication."""
+        z, y, x = self.tiles
+        scratch = self.scratch
+        left = (True, True, True)
+        multiply = 0.0
+        for step in self.problem.steps:
+            taps = step.inputs * len(step.taps)
+            blocks = max(-(-step.outputs // kernels.ROWS), 1)
+            height = max(-(-step.outputs // blocks), 1)
+            if step.output is None:
+                left = tuple(l and not r for l, r in zip(left, step.reduces, strict=True))
+                planes = math.prod(n for n, l in zip(self.phases, left, strict=True) if l)
+                depth = self.extents[0] if left[0] else z
+                positions = (self.extents[1] if left[1] else y) * self.extents[2]
+                written = step.groups * step.outputs * planes * depth * positions
+                scratch = scratch + written * self.size
+                store = 0.0
+            else:
+                planes, depth = 1, z
+                positions = (y - 1) * self.extents[2] + x
+                store = step.outputs * (y * 6 + positions / self.lanes * 2)
+            vectors = np.ceil(positions / self.lanes)
+            runs = blocks * np.ceil(vectors / kernels.vectors(height))
+            multiply = multiply + step.groups * planes * depth * (
+                vectors * step.outputs * taps / 2 + runs * 30 + store
+            )
+        return self.weights * 0.8, self.lay_out, multiply * self._spill(scratch)
+
+    def swapped(self):
+        """The same where vectors run over output channels."""
+        positions = math.prod(self.tiles)
+        blocks = np.ceil(positions / kernels.ROWS)
+        rows = np.maximum(positions, 8 * blocks)
+        scratch = self.scratch
+        lay_out, multiply = self.lay_out, 0.0
+        for step in self.problem.steps:
+            taps = step.inputs * len(step.taps) + 1
+            columns = -(-step.outputs // (2 * self.lanes))
+            scratch = scratch + taps * (positions * self.size + 2 * kernels.VECTOR)
+            lay_out = lay_out + taps * positions * 0.7
+            multiply = multiply + columns * (
+                taps * (rows + 2 * self.lanes * 0.4)
+                + blocks * 30 + positions * 2 * self.lanes * 1.2
+            )  # fmt: skip
+        return 0.0, lay_out, multiply * self._spill(scratch)
+
+    @staticmethod
+    def _spill(scratch):
+        return 1 + 0.25 * np.maximum(scratch / SCRATCH_BUDGET - 1, 0)
+
+
+def _choose(problem, axes, threads):
+    """Cycles, tile, chunks of output channels and whether to swap, for the least time."""
+    grids = np.meshgrid(*map(_splits, problem.grid), indexing="ij")
+    tiles = [t.ravel().astype(np.float64) for t in grids]
+    count = problem.images * problem.groups * math.prod(
+        np.ceil(n / t) for n, t in zip(problem.grid, tiles, strict=True)
+    )
+    costs = _Costs(problem, axes, tiles)
+    side_by_side = all(s.output for s in problem.steps)
+    ways = [(False, kernels.ROWS, costs.direct())]
+    if side_by_side and all(s.inputs for s in problem.steps):
+        ways.append((True, 2 * costs.lanes, costs.swapped()))
     best = None
-    for chunks in sorted(c for c in choices if c == 1 or c <= blocks):
-        cost = np.ceil(tiles * chunks / threads) * (lay_out + compute / chunks)
-        at = int(np.argmin(cost))
-        if best is None or cost[at] < best[0] * 0.99:
-            best = (cost[at], (int(z[at]), int(y[at]), int(x[at])), chunks)
-    return best[1:]
+    for swapped, height, (once, lay_out, multiply) in ways:
+        blocks = min((-(-s.outputs // height) for s in problem.steps), default=1)
+        # Output channels are shared out only where there are too few tiles to share.
+        for chunks in sorted({1, threads, 2 * threads, 4 * threads} if side_by_side else {1}):
+            if chunks > max(blocks, 1):
+                continue
+            cost = once / threads + np.ceil(count * chunks / threads) * (
+                lay_out + multiply / chunks
+            )
+            at = int(np.argmin(cost))
+            if best is None or cost[at] < 0.98 * best[0]:
+                best = cost[at], tuple(int(t[at]) for t in tiles), chunks, swapped
+    return best
 
 
 def plan(problem, threads):
@@ -322,18 +365,27 @@ def plan(problem, threads):
         * math.prod(s.output.sizes if s.output else problem.grid)
         for s in problem.steps
     )
-    threads = max(1, min(threads, macs // WORTH_A_THREAD))
-    tile, chunks = _choose_tile(problem, axes, threads)
+    cycles, *choice = _choose(problem, axes, 1)
+    threads = max(1, min(threads, int(cycles) // WORTH_A_THREAD))
+    if threads > 1:
+        _, *choice = _choose(problem, axes, threads)
+    tile, chunks, swapped = choice
     tiles = [-(-g // t) for g, t in zip(problem.grid, tile, strict=True)]
     tasks = problem.images * problem.groups * math.prod(tiles) * chunks
     threads = min(threads, tasks)
 
     table = [r for axis in axes for r in axis.residues]
+    column_offsets = len(table)
     left = (True, True, True)
     source = layout = _buffer(
         _aligned(WORKER_BYTES), problem.channels, left, axes, tile, size, False
     )
     pitch = (tile[2] + axes[2].halo) * size
+    columns = source.end
+    end = columns
+    if swapped:
+        end += max((s.inputs * len(s.taps) + 1) * 2 * kernels.VECTOR for s in problem.steps)
+        table += range(0, end - columns, 2 * kernels.VECTOR)
     packed = 0
     passes = []
     for step in problem.steps:
@@ -344,12 +396,13 @@ def plan(problem, threads):
             channels = step.groups * step.outputs
             target = _buffer(source.end, channels, left, axes, tile, size, True)
         offsets, gather = _offsets(problem, step, axes, source, pitch, size)
-        in_place = step.outputs == 1 and gather == list(range(0, taps * size, size))
+        contiguous = gather == list(range(0, taps * size, size))
+        in_place = step.outputs == 1 and contiguous
         groups = problem.groups * step.groups
         bias = packed
         packed = _aligned(packed + groups * step.outputs * size)
         weights = -1
-        if not in_place:
+        if not in_place and not swapped:
             weights = packed
             packed = _aligned(packed + groups * step.outputs * taps * size)
         out = step.output or Output(0, 0, 0, 0, 0, (0, 0, 0), (0, 0, 0))
@@ -359,12 +412,13 @@ def plan(problem, threads):
                 planes=target.planes if target else 1,
                 channels=step.outputs,
                 taps=taps,
-                blocks=-(-step.outputs // kernels.ROWS),
+                blocks=-(-step.outputs // (2 * kernels.VECTOR // size if swapped else kernels.ROWS)),
                 operand=step.operand,
                 weight_outer=step.strides[0],
                 weight_inner=step.strides[1],
                 weight_channel=step.strides[2],
                 gather=len(table) + taps,
+                contiguous=contiguous,
                 packed=weights,
                 bias_operand=-1 if step.bias is None else step.bias,
                 bias_stride=step.bias_stride,
@@ -381,6 +435,10 @@ def plan(problem, threads):
                 target_plane=target.phase if target else 0,
                 target_channel=target.channel if target else 0,
                 target_z=target.plane if target else 0,
+                swapped=swapped,
+                positions=end,
+                columns=columns,
+                column_offsets=column_offsets,
                 out_offset=out.offset,
                 out_image=out.image,
                 out_group=out.group,
@@ -396,16 +454,19 @@ def plan(problem, threads):
         )
         table += offsets + gather
         source = target or source
+        end = max(end, source.end)
+        if swapped:
+            end = _aligned(end + (taps + 1) * math.prod(tile) * size)
 
     panel_pitch = PANEL
-    scratch_size = _aligned(source.end + kernels.ROWS * panel_pitch + VECTOR)
+    scratch_size = _aligned(end + kernels.ROWS * panel_pitch + VECTOR)
     fields = [
         len(passes), problem.images, problem.groups, problem.channels,
         *problem.in_strides, *problem.sizes, problem.border, *problem.stride,
         *(axis.first for axis in axes), *(axis.halo for axis in axes),
         *(len(axis.residues) for axis in axes), 0, *problem.grid, *tile, *tiles, chunks,
         pitch, layout.plane, layout.phase, layout.channel,
-        layout.start, source.end, panel_pitch, packed, scratch_size,
+        layout.start, end, panel_pitch, packed, scratch_size,
     ]  # fmt: skip
     return Plan(
         kernels.Program(

@@ -28,6 +28,9 @@ typedef vd vdu __attribute__((aligned(1), may_alias));
 /* One lane of a vector of this type. */
 #define LANE(v) __typeof__((v)[0])
 #define LANE_BYTES(v) ((Py_ssize_t)sizeof(LANE(v)))
+#define LANES(v) ((int)(sizeof(v) / sizeof(LANE(v))))
+#define LOG2_LANES(v) (LANES(v) == 16 ? 4 : LANES(v) == 8 ? 3 : LANES(v) == 4 ? 2 : 1)
+#define MAX_LANES (VECTOR_BYTES / 4)
 
 /* The same vector anywhere in memory. */
 #define UNALIGNED(v) __typeof__(_Generic((v), vf: (vfu){0}, vd: (vdu){0}))
@@ -45,6 +48,40 @@ typedef vd vdu __attribute__((aligned(1), may_alias));
 #else
 #define STORE_PART(p, v, n) __builtin_memcpy((p), &(v), (size_t)(n))
 #endif
+
+/* The lower and the upper halves of two vectors, their elements taken in turn. Log2(lanes)
+ * rounds of both, on vectors i and i + lanes/2, transpose a square of elements. */
+#if VECTOR_BYTES == 64
+#define LOW_32 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define HIGH_32 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#define LOW_64 0, 8, 1, 9, 2, 10, 3, 11
+#define HIGH_64 4, 12, 5, 13, 6, 14, 7, 15
+#elif VECTOR_BYTES == 32
+#define LOW_32 0, 8, 1, 9, 2, 10, 3, 11
+#define HIGH_32 4, 12, 5, 13, 6, 14, 7, 15
+#define LOW_64 0, 4, 1, 5
+#define HIGH_64 2, 6, 3, 7
+#else
+#define LOW_32 0, 4, 1, 5
+#define HIGH_32 2, 6, 3, 7
+#define LOW_64 0, 2
+#define HIGH_64 1, 3
+#endif
+#if defined(__clang__) || __GNUC__ >= 12
+#define SHUFFLE_32(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#define SHUFFLE_64(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+typedef int vi32 __attribute__((vector_size(VECTOR_BYTES)));
+typedef long long vi64 __attribute__((vector_size(VECTOR_BYTES)));
+#define SHUFFLE_32(a, b, ...) __builtin_shuffle(a, b, (vi32){__VA_ARGS__})
+#define SHUFFLE_64(a, b, ...) __builtin_shuffle(a, b, (vi64){__VA_ARGS__})
+#endif
+static inline vf zip_low_f(vf a, vf b) { return SHUFFLE_32(a, b, LOW_32); }
+static inline vf zip_high_f(vf a, vf b) { return SHUFFLE_32(a, b, HIGH_32); }
+static inline vd zip_low_d(vd a, vd b) { return SHUFFLE_64(a, b, LOW_64); }
+static inline vd zip_high_d(vd a, vd b) { return SHUFFLE_64(a, b, HIGH_64); }
+#define ZIP_LOW(v, a, b) ((v) = _Generic((v), vf: zip_low_f, vd: zip_low_d)(a, b))
+#define ZIP_HIGH(v, a, b) ((v) = _Generic((v), vf: zip_high_f, vd: zip_high_d)(a, b))
 
 /* Register tiles: ROWS output channels by VECTORS(ROWS) vectors of positions.
  * The number of rows is carried by a type (Cython's fused types choose types, not

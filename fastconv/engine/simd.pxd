@@ -9,9 +9,13 @@ cdef extern from "simd.h" nogil:
     void STORE(...)
     void BROADCAST(...)
     void STORE_PART(...)
+    void ZIP_LOW(...)
+    void ZIP_HIGH(...)
     Py_ssize_t LANE_BYTES(...)
+    int LANES(...)
+    int LOG2_LANES(...)
     int VECTORS(int rows)
-    const int MAX_ROWS, MAX_VECTORS, ROWS_LIMIT
+    const int MAX_ROWS, MAX_VECTORS, MAX_LANES, ROWS_LIMIT
     const int VECTOR_BYTES
 
     ctypedef struct rows1:

@@ -20,6 +20,16 @@ cdef extern from *:
     #else
     static int cpu_level(void) { return 0; }
     #endif
+    #if defined(__unix__) && !defined(__APPLE__)
+    #include <unistd.h>
+    #endif
+    static long cache_bytes(void) {
+    #if defined(_SC_LEVEL2_CACHE_SIZE)
+        return sysconf(_SC_LEVEL2_CACHE_SIZE);
+    #else
+        return 0;
+    #endif
+    }
     #if defined(__VERSION__)
     #define COMPILER __VERSION__
     #else
@@ -27,6 +37,7 @@ cdef extern from *:
     #endif
     """
     int cpu_level()
+    long cache_bytes()
     const char *COMPILER
 
 cdef extern from *:
@@ -44,6 +55,12 @@ def simd_levels():
 def max_threads():
     """How many threads OpenMP would use now (OMP_NUM_THREADS, affinity, threadpoolctl)."""
     return omp_get_max_threads()
+
+
+def cache_size():
+    """The second-level cache of a core in bytes; 1 MiB where the system does not tell."""
+    cdef long size = cache_bytes()
+    return size if size > 0 else 1 << 20
 
 
 OPENMP_VERSION = _OPENMP

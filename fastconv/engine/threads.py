@@ -1,19 +1,25 @@
 """How many threads a call may use."""
 
+from __future__ import annotations
+
 import contextlib
 import contextvars
 import operator
 import os
+from collections.abc import Iterator
+from typing import SupportsIndex
 
 from fastconv.engine import _system
 
-_scoped = contextvars.ContextVar("fastconv_num_threads", default=None)
+_scoped: contextvars.ContextVar[int | None] = contextvars.ContextVar(
+    "fastconv_num_threads", default=None
+)
 _openmp_at_import = _system.max_threads()
 _forked = False
 _team_started = False
 
 
-def _checked(n, name):
+def _checked(n: SupportsIndex, name: str) -> int:
     if isinstance(n, bool):
         raise TypeError(f"{name} must be an integer, got {n!r}")
     try:
@@ -25,7 +31,7 @@ def _checked(n, name):
     return min(n, 1024)
 
 
-def _from_environment():
+def _from_environment() -> int | None:
     text = os.environ.get("FASTCONV_NUM_THREADS", "")
     if not text:
         return None
@@ -40,7 +46,7 @@ def _from_environment():
 _global = _from_environment()
 
 
-def set_num_threads(n):
+def set_num_threads(n: SupportsIndex) -> None:
     """Set how many threads a call may use, for the whole process.
 
     Parameters
@@ -70,8 +76,8 @@ def set_num_threads(n):
     _global = _checked(n, "n")
 
 
-def get_num_threads():
-    """How many threads a call may use here and now.
+def get_num_threads() -> int:
+    """Tell how many threads a call may use here and now.
 
     The innermost `num_threads` block counts, then `set_num_threads`, then the environment
     variable ``FASTCONV_NUM_THREADS``, then OpenMP's own maximum, which follows
@@ -99,7 +105,7 @@ def get_num_threads():
 
 
 @contextlib.contextmanager
-def num_threads(n):
+def num_threads(n: SupportsIndex) -> Iterator[None]:
     """Set how many threads a call may use, for a block of code in this thread or task.
 
     Parameters
@@ -126,13 +132,13 @@ def num_threads(n):
         _scoped.reset(token)
 
 
-def team_started():
+def team_started() -> None:
     """Note that OpenMP threads exist from now on, which a forked child must not use."""
     global _team_started
     _team_started = True
 
 
-def _after_fork():
+def _after_fork() -> None:
     global _forked
     _forked = _forked or _team_started
 

@@ -1,0 +1,1 @@
+"""Benchmarks of fastconv for asv: how to run them is in the README next door."""

@@ -1,0 +1,88 @@
+"""Time, peak memory and GFLOP/s of every convolution type, in float32 with one thread."""
+
+import time
+
+import fastconv
+
+from .workloads import call, names
+
+
+def best_seconds(run, budget=0.5):
+    """Time the fastest of the runs that fit into a budget of seconds, after one to warm up."""
+    run()
+    best, end = float("inf"), time.perf_counter() + budget
+    while (start := time.perf_counter()) < end:
+        run()
+        best = min(best, time.perf_counter() - start)
+    return best
+
+
+class _Layers:
+    """The layers of one kind; a subclass names it."""
+
+    kind: str
+    param_names = ("layer",)
+    timeout = 600
+
+    def setup(self, layer):
+        self.function, self.arguments, self.options = call(self.kind, layer)
+        fastconv.set_num_threads(1)
+
+    def run(self):
+        return self.function(*self.arguments, **self.options)
+
+    def time_call(self, layer):
+        self.run()
+
+    def peakmem_call(self, layer):
+        self.run()
+
+    def track_gflops(self, layer):
+        flops = fastconv.explain(self.function, *self.arguments, **self.options).flops
+        return round(flops / best_seconds(self.run) / 1e9, 2)
+
+    track_gflops.unit = "GFLOP/s"
+
+
+class Conv(_Layers):
+    kind, params = "conv", names("conv")
+
+
+class Pointwise(_Layers):
+    kind, params = "pointwise", names("pointwise")
+
+
+class Depthwise(_Layers):
+    kind, params = "depthwise", names("depthwise")
+
+
+class Grouped(_Layers):
+    kind, params = "grouped", names("grouped")
+
+
+class Dilated(_Layers):
+    kind, params = "dilated", names("dilated")
+
+
+class Transposed(_Layers):
+    kind, params = "transposed", names("transposed")
+
+
+class Separable(_Layers):
+    kind, params = "separable", names("separable")
+
+
+class SpatiallySeparable(_Layers):
+    kind, params = "spatially_separable", names("spatially_separable")
+
+
+class ShuffledGrouped(_Layers):
+    kind, params = "shuffled", names("shuffled")
+
+
+class Flattened(_Layers):
+    kind, params = "flattened", names("flattened")
+
+
+class ParallelFlattened(_Layers):
+    kind, params = "parallel_flattened", names("parallel_flattened")

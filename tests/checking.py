@@ -1,0 +1,78 @@
+"""Call a function of fastconv and its oracle, and compare."""
+
+import numpy as np
+
+import fastconv
+import oracle
+
+
+def check(name, *operands, exact=False, out=None, **options):
+    """Return what the function called `name` returns, once its oracle has approved of it.
+
+    Also checked: the result is a plain array of the promised dtype, or `out` itself, and the
+    operands are what they were.
+    """
+    arrays = leaves(operands)
+    before = [np.array(array) for array in arrays]
+    keywords = options if out is None else {**options, "out": out}
+
+    actual = getattr(fastconv, name)(*operands, **keywords)
+
+    assert type(actual) is np.ndarray
+    assert actual.dtype == result_dtype(*arrays)
+    assert out is None or actual is out
+    for array, copy in zip(arrays, before, strict=True):
+        np.testing.assert_array_equal(array, copy, f"{name} changed an operand")
+        assert not np.may_share_memory(actual, array)
+    compare(actual, getattr(oracle, name), operands, options, exact)
+    return actual
+
+
+def compare(actual, reference, operands, options, exact=False):
+    """`actual` is reference(*operands, **options) up to rounding, or exactly.
+
+    A sum of K products in any order is off by at most K + 1 roundings of eps / 2, each relative
+    to the sum of the absolute products; the float64 reference doubles that. K is the reference
+    of ones, the sum of the absolute products is the reference of absolute values. A composition
+    of several sums has no more roundings than that, but for one of each pass.
+    """
+    expected = reference(*operands, **options)
+    magnitude = reference(*each(np.abs, operands), **options)
+    assert actual.shape == expected.shape
+    if exact:
+        assert magnitude.max(initial=0) < 2 / np.finfo(actual.dtype).eps, "not exact in this dtype"
+        np.testing.assert_array_equal(actual, expected)
+        return
+    terms = reference(*each(np.ones_like, operands), **options)
+    allowed = np.finfo(actual.dtype).eps * (terms + 4) * magnitude
+    excess = np.abs(actual - expected) - allowed
+    wrong = ~(excess <= 0)
+    assert not wrong.any(), (
+        f"{np.count_nonzero(wrong)} of {wrong.size} elements are wrong, the first at "
+        f"{tuple(map(int, np.argwhere(wrong)[0]))}: {actual[wrong][0]}, not {expected[wrong][0]} "
+        f"(within {allowed[wrong][0]})"
+    )
+
+
+def result_dtype(*arrays):
+    """NumPy's promotion, then float64 instead of an integer."""
+    dtype = np.result_type(*arrays)
+    return dtype if dtype.kind == "f" else np.dtype(np.float64)
+
+
+def each(function, operands):
+    """The operands, each through `function`; absent ones and tuples of biases stay such."""
+
+    def one(operand):
+        if operand is None:
+            return None
+        return each(function, operand) if isinstance(operand, tuple) else function(operand)
+
+    return tuple(map(one, operands))
+
+
+def leaves(operands):
+    """All arrays among the operands."""
+    found = []
+    each(found.append, operands)
+    return found

@@ -1,0 +1,88 @@
+"""Every instruction set that the machine has; what the import chooses and what it costs."""
+
+import pytest
+
+import fastconv
+
+KNOWN = ("v2", "v3", "v4")
+SIMD = fastconv.show_config(mode="dicts")["simd"]
+CHOSEN, AVAILABLE = SIMD["chosen"], SIMD["available"]
+CORE = [
+    "test_mission.py",
+    "test_conv.py::test_drawn",
+    "test_conv.py::test_every_width",
+    "test_conv.py::test_every_number_of_output_channels",
+    "test_conv.py::test_every_kernel_shape",
+    "test_conv.py::test_out_may_be_any_view",
+    "test_conv.py::test_reaches_only_the_windows_that_cover_it",
+    "test_conv.py::test_subnormal_numbers_are_kept",
+    "test_transposed.py::test_every_width",
+    "test_variants.py::test_every_function",
+    "test_threads.py::test_few_and_many_tiles",
+]
+
+IMPORT = """
+try:
+    import fastconv
+except Exception as error:
+    print(type(error).__name__, error)
+else:
+    print(fastconv.show_config(mode="dicts")["simd"]["chosen"])
+"""
+
+
+@pytest.mark.parametrize("level", AVAILABLE)
+def test_forced(python, level):
+    assert python("-c", IMPORT, FASTCONV_SIMD=level).strip() == level
+
+
+@pytest.mark.parametrize("level", [level for level in AVAILABLE if level != CHOSEN])
+def test_core(python, level):
+    """The levels that the rest of the suite does not run on."""
+    options = "-q", "-x", "-p", "no:cacheprovider", "--hypothesis-seed=0"
+    python("-m", "pytest", *options, *CORE, FASTCONV_SIMD=level, timeout=200)
+
+
+@pytest.mark.parametrize("variable", [None, ""])
+def test_best_is_the_default(python, variable):
+    assert python("-c", IMPORT, FASTCONV_SIMD=variable).strip() == AVAILABLE[-1]
+
+
+@pytest.mark.parametrize("level", ["v1", "v5", "V3", "avx2", "3", " v3"])
+def test_unknown(python, level):
+    error, message = python("-c", IMPORT, FASTCONV_SIMD=level).split(maxsplit=1)
+    assert error == "ValueError"
+    assert "FASTCONV_SIMD" in message and level in message
+    assert all(known in message for known in AVAILABLE)
+
+
+@pytest.mark.parametrize("level", KNOWN)
+def test_unsupported(python, level):
+    if level in AVAILABLE:
+        pytest.skip("this machine supports it")
+    error, message = python("-c", IMPORT, FASTCONV_SIMD=level).split(maxsplit=1)
+    assert error == "RuntimeError"
+    assert "FASTCONV_SIMD" in message and level in message
+
+
+def test_import_brings_nothing_heavy(python):
+    """SciPy waits for the method that needs it, the rest for the demonstration."""
+    output = python(
+        "-c",
+        """
+import sys
+import numpy as np
+import fastconv
+
+fastconv.conv2d(np.ones((1, 2, 9, 9)), np.ones((3, 2, 3, 3)))
+fastconv.show_config()
+print({"scipy", "matplotlib", "PIL", "rich", "threadpoolctl"} & set(sys.modules))
+""",
+    )
+    assert output.splitlines()[-1] == "set()"
+
+
+def test_import_keeps_subnormal_numbers(python):
+    """A library linked with -ffast-math would flush them to zero in the whole process."""
+    output = python("-c", "import fastconv; tiny = 5e-324; print(tiny * 1.0 > 0)")
+    assert output.strip() == "True"
