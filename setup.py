@@ -50,34 +50,45 @@ OPENMP_CFLAGS = ["-Xpreprocessor", "-fopenmp"] if MACOS else ["-fopenmp"]
 OPENMP_LIBS = ["-lomp"] if MACOS else ["-fopenmp"]
 
 
-def extensions():
+def levels():
     machine = MACHINES.get(platform.machine(), platform.machine())
     if machine not in LEVELS:
         sys.exit(f"fastconv supports x86-64 and aarch64, not {machine!r}")
-    openmp = (OPENMP_CFLAGS, OPENMP_LIBS) if OPENMP else ([], [])
-    built = [("_system", "system.pyx", [])]
-    built += [(f"_kernels_{name}", "kernels.pyx", flags) for name, flags in LEVELS[machine].items()]
-    result = []
-    for name, source, flags in built:
-        # A build_dir of its own: one generated C file for each module of the same source.
-        result += cythonize(
-            Extension(
-                f"fastconv.engine.{name}",
-                [str(ENGINE / source)],
-                include_dirs=[str(ENGINE)],
-                depends=[str(ENGINE / "simd.h"), str(ENGINE / "openmp.h")],
-                define_macros=[("FASTCONV_DEBUG", str(int(DEBUG)))],
-                extra_compile_args=[*CFLAGS, *flags, *openmp[0]],
-                extra_link_args=openmp[1],
-            ),
-            build_dir=str(Path("build", "cython", name)),
-            compiler_directives=DIRECTIVES,
-        )
-    return result
+    return LEVELS[machine]
+
+
+def extension(name, source, flags):
+    return Extension(
+        f"fastconv.engine.{name}",
+        [str(ENGINE / source)],
+        include_dirs=[str(ENGINE)],
+        depends=[str(ENGINE / header) for header in ("simd.h", "openmp.h")],
+        define_macros=[("FASTCONV_DEBUG", str(int(DEBUG)))],
+        extra_compile_args=[*CFLAGS, *flags, *(OPENMP_CFLAGS if OPENMP else [])],
+        extra_link_args=OPENMP_LIBS if OPENMP else [],
+    )
+
+
+EXTENSIONS = [extension("_system", "system.pyx", [])] + [
+    extension(f"_kernels_{name}", "kernels.pyx", flags) for name, flags in levels().items()
+]
 
 
 class Build(build_ext):
     """build_ext that refuses to make a silently serial package."""
+
+    def finalize_options(self):
+        # A build_dir of its own: one generated C file for each module of the same source.
+        self.distribution.ext_modules = [
+            module
+            for each in self.distribution.ext_modules
+            for module in cythonize(
+                each,
+                build_dir=str(Path("build", "cython", each.name)),
+                compiler_directives=DIRECTIVES,
+            )
+        ]
+        super().finalize_options()
 
     def build_extensions(self):
         if OPENMP:
@@ -106,4 +117,4 @@ class Build(build_ext):
                 )
 
 
-setup(ext_modules=extensions(), cmdclass={"build_ext": Build})
+setup(ext_modules=EXTENSIONS, cmdclass={"build_ext": Build})

@@ -88,6 +88,13 @@ def test_any_byte_order(rng, operand, dtype):
     compare(y, oracle.conv, tuple(operands.values()), {}, exact=True)
 
 
+def test_the_same_strides_in_another_dtype():
+    """Operands of one element in memory look the same in both but for their dtype."""
+    for dtype in (np.float32, np.float64, np.float32):
+        x, w = np.broadcast_to(dtype(2), (1, 3, 20)), np.broadcast_to(dtype(3), (4, 3, 5))
+        check("conv1d", x, w, exact=True)
+
+
 # Objects that are not arrays
 
 
