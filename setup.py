@@ -89,6 +89,7 @@ class Build(build_ext):
             )
         ]
         super().finalize_options()
+        self.parallel = self.parallel or os.cpu_count()
 
     def build_extensions(self):
         if OPENMP:

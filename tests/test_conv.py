@@ -131,7 +131,7 @@ def test_padding_modes(rng, rank, padding_mode, dtype):
     for sizes in [(6, 4, 3), (1, 2, 5), (3, 1, 1)]:
         x = noise(rng, 2, 2, *sizes[:rank], dtype=dtype)
         for padding in [(2, 2, 2), ((0, 9), (7, 0), (3, 4)), ((13, 1), (0, 2), (1, 8))]:
-            for stride, dilation in [(1, 1), (2, 1), (1, 2), (3, 2)]:
+            for stride, dilation in [(1, 1), (2, 1), (3, 2)]:
                 options = {"stride": stride, "dilation": dilation, "padding_mode": padding_mode}
                 check(f"conv{rank}d", x, w, padding=padding[:rank], **options)
 
@@ -216,18 +216,18 @@ MANY_TILES = [
     ("conv1d", (1, 1, 100_000), (2, 1, 9), {}),
     ("conv1d", (1, 2, 100_001), (3, 2, 4), {"stride": 3, "dilation": 7, "padding": ((30, 1),)}),
     ("conv1d", (1, 6, 2500), (17, 6, 2), {"dilation": 64}),
-    ("conv2d", (1, 3, 37, 1000), (4, 3, 3, 3), {"padding": 1}),
+    ("conv2d", (1, 3, 37, 1000), (3, 3, 3, 3), {"padding": 1}),
     ("conv2d", (1, 2, 2000, 11), (3, 2, 5, 4), {"padding": 2, "padding_mode": "circular"}),
-    ("conv2d", (1, 200, 33, 35), (5, 200, 3, 3), {}),
+    ("conv2d", (1, 200, 33, 35), (3, 200, 3, 3), {}),
     ("conv2d", (1, 700, 4, 4), (33, 700, 3, 3), {"padding": "same"}),
     ("conv2d", (1, 8, 51, 53), (40, 8, 3, 3), {"stride": 2, "padding": 1}),
-    ("conv2d", (2, 96, 30, 31), (40, 96, 1, 1), {}),
+    ("conv2d", (1, 96, 30, 31), (40, 96, 1, 1), {}),
     ("conv2d", (17, 3, 12, 13), (4, 3, 7, 7), {"padding": 3, "padding_mode": "reflect"}),
     ("conv2d", (1, 48, 60, 61), (96, 1, 3, 3), {"groups": 48, "padding": "same", "stride": 2}),
     ("conv2d", (1, 24, 30, 35), (24, 6, 3, 3), {"groups": 4, "dilation": 3, "padding": 3}),
-    ("conv2d", (1, 1, 90, 95), (1, 1, 15, 17), {"padding": 8, "padding_mode": "symmetric"}),
-    ("conv3d", (1, 3, 12, 40, 41), (4, 3, 3, 3, 3), {"padding": 1}),
-    ("conv3d", (2, 16, 9, 20, 21), (20, 16, 2, 2, 2), {"stride": (1, 2, 2)}),
+    ("conv2d", (1, 1, 60, 95), (1, 1, 15, 17), {"padding": 8, "padding_mode": "symmetric"}),
+    ("conv3d", (1, 3, 12, 30, 41), (3, 3, 3, 3, 3), {"padding": 1}),
+    ("conv3d", (1, 16, 9, 20, 21), (20, 16, 2, 2, 2), {"stride": (1, 2, 2)}),
 ]
 
 

@@ -197,7 +197,7 @@ def test_channel_shuffle_of_four_by_two():
 @pytest.mark.parametrize("groups", [1, 2, 4])
 @each_rank
 def test_shuffled_grouped(rng, rank, groups, geometry):
-    x, b = noise(rng, 2, 8, *(11, 9, 8)[:rank]), noise(rng, 12)
+    x, b = noise(rng, 1, 8, *(10, 9, 6)[:rank]), noise(rng, 12)
     w = noise(rng, 12, 8 // groups, *(3, 4, 2)[:rank])
     options = {"groups": groups, **first(rank, geometry)}
     y = check(f"shuffled_grouped_conv{rank}d", x, w, b, **options)

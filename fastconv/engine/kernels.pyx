@@ -132,30 +132,83 @@ cdef inline Py_ssize_t clip(Py_ssize_t value, Py_ssize_t low, Py_ssize_t high) n
     return low if value < low else high if value > high else value
 
 
+cdef inline void copy(char *target, const char *source, Py_ssize_t count) noexcept nogil:
+    """memcpy for rows, which are short."""
+    cdef vf x[1]
+    while count >= VECTOR_BYTES:
+        LOAD(x[0], source)
+        STORE(target, x[0])
+        source += VECTOR_BYTES
+        target += VECTOR_BYTES
+        count -= VECTOR_BYTES
+    if count > 0:
+        LOAD_PART(x[0], source, count)
+        STORE_PART(target, x[0], count)
+
+
+cdef inline void copy_strided(
+    char *target, const char *source, Py_ssize_t count, Py_ssize_t stride, real *_,
+) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(count):
+        (<real *> target)[i] = (<const real *> (source + i * stride))[0]
+
+
+cdef inline void copy_even(
+    char *target, const char *source, Py_ssize_t count, vector *_,
+) noexcept nogil:
+    """Every other element, as a stride of two wants them. Reads no odd one after the last."""
+    cdef vector x[3]
+    cdef Py_ssize_t left
+    while count > LANES(x[0]):
+        LOAD(x[0], source)
+        LOAD(x[1], source + VECTOR_BYTES)
+        EVEN(x[2], x[0], x[1])
+        STORE(target, x[2])
+        source += 2 * VECTOR_BYTES
+        target += VECTOR_BYTES
+        count -= LANES(x[0])
+    if count > 0:
+        left = (2 * count - 1) * LANE_BYTES(x[0])
+        LOAD_PART(x[0], source, min(left, VECTOR_BYTES))
+        x[1] = x[0]
+        if left > VECTOR_BYTES:
+            LOAD_PART(x[1], source + VECTOR_BYTES, left - VECTOR_BYTES)
+        EVEN(x[2], x[0], x[1])
+        STORE_PART(target, x[2], count * LANE_BYTES(x[0]))
+
+
+cdef inline void lay_border(
+    char *target, const char *source, Py_ssize_t first, Py_ssize_t step, Py_ssize_t start,
+    Py_ssize_t stop, const Plan *plan, real *_,
+) noexcept nogil:
+    """Elements start .. stop of a row, all of them outside the input."""
+    cdef real *row = <real *> target
+    cdef Py_ssize_t i, at
+    for i in range(start, stop):
+        at = border_source(first + i * step, plan.size_x, plan.border)
+        row[i] = 0 if at < 0 else (<const real *> (source + at * plan.in_x))[0]
+
+
 cdef inline void lay_row(
     char *target, const char *source, Py_ssize_t first, Py_ssize_t step, Py_ssize_t count,
-    Py_ssize_t low, Py_ssize_t high, Py_ssize_t pitch, const Plan *plan, real *_,
+    Py_ssize_t low, Py_ssize_t high, const Plan *plan, real *kind,
 ) noexcept nogil:
-    """One row of one phase: coordinates first, first + step, ...; low..high lie inside."""
-    cdef real *row = <real *> target
+    """One row of one phase: coordinates first, first + step, ...; low .. high lie inside."""
     cdef const char *inside = source + (first + low * step) * plan.in_x
     cdef Py_ssize_t stride = step * plan.in_x
-    cdef Py_ssize_t j, at
-    for j in range(low):
-        at = border_source(first + j * step, plan.size_x, plan.border)
-        row[j] = 0 if at < 0 else (<const real *> (source + at * plan.in_x))[0]
-    if stride == sizeof(real):
-        memcpy(row + low, inside, (high - low) * sizeof(real))
-    elif stride == 2 * <Py_ssize_t> sizeof(real):
-        for j in range(high - low):
-            row[low + j] = (<const real *> inside)[2 * j]
+    cdef Py_ssize_t size = sizeof(real)
+    if stride == size:
+        copy(target + low * size, inside, (high - low) * size)
+    elif stride == 2 * size:
+        if real is double:
+            copy_even(target + low * size, inside, high - low, <vd *> NULL)
+        else:
+            copy_even(target + low * size, inside, high - low, <vf *> NULL)
     else:
-        for j in range(high - low):
-            row[low + j] = (<const real *> (inside + j * stride))[0]
-    for j in range(high, count):
-        at = border_source(first + j * step, plan.size_x, plan.border)
-        row[j] = 0 if at < 0 else (<const real *> (source + at * plan.in_x))[0]
-    memset(row + count, 0, pitch - count * sizeof(real))
+        copy_strided(target + low * size, inside, high - low, stride, kind)
+    lay_border(target, source, first, step, 0, low, plan, kind)
+    lay_border(target, source, first, step, high, count, plan, kind)
 
 
 cdef void lay_out(
@@ -191,14 +244,15 @@ cdef void lay_out(
                                 (tile.y + plan.first_y + y) * plan.stride_y + residues_y[py],
                                 plan.size_y, plan.border)
                             row = target + z * plan.plane + y * plan.pitch
+                            if count_x * <Py_ssize_t> sizeof(real) < plan.pitch:
+                                memset(row, 0, plan.pitch)
                             if at_z < 0 or at_y < 0:
                                 memset(row, 0, plan.pitch)
                             else:
                                 lay_row(
                                     row, source + c * plan.in_channel
                                     + at_z * plan.in_z + at_y * plan.in_y,
-                                    first, plan.stride_x, count_x, low, high, plan.pitch,
-                                    plan, kind)
+                                    first, plan.stride_x, count_x, low, high, plan, kind)
 
 
 # ---- Multiply -----------------------------------------------------------------------
@@ -287,25 +341,6 @@ cdef inline void multiply_vectors(
 
 # ---- Store --------------------------------------------------------------------------
 
-cdef inline void store_run(
-    char *target, const char *source, Py_ssize_t count, Py_ssize_t stride, real *_,
-) noexcept nogil:
-    cdef Py_ssize_t whole = count * <Py_ssize_t> sizeof(real) // VECTOR_BYTES * VECTOR_BYTES
-    cdef Py_ssize_t rest = count * <Py_ssize_t> sizeof(real) - whole
-    cdef Py_ssize_t i
-    cdef vf x[1]
-    if stride == sizeof(real):
-        for i in range(whole // VECTOR_BYTES):
-            LOAD(x[0], source + i * VECTOR_BYTES)
-            STORE(target + i * VECTOR_BYTES, x[0])
-        if rest:
-            LOAD(x[0], source + whole)
-            STORE_PART(target + whole, x[0], rest)
-    else:
-        for i in range(count):
-            (<real *> (target + i * stride))[0] = (<const real *> source)[i]
-
-
 cdef void store_panel(
     const char *panel, Py_ssize_t panel_pitch, int height, Py_ssize_t position,
     Py_ssize_t count, Py_ssize_t row_length, Py_ssize_t columns, char *out, const Pass *step,
@@ -315,16 +350,21 @@ cdef void store_panel(
     cdef Py_ssize_t y = position // row_length
     cdef Py_ssize_t x = position % row_length
     cdef Py_ssize_t done = 0
-    cdef Py_ssize_t length
+    cdef Py_ssize_t length, j
+    cdef const char *source
+    cdef char *target
     cdef int i
     while done < count:
         length = min(columns - x, count - done)
         if length > 0:
             for i in range(height):
-                store_run(
-                    out + i * step.out_channel + y * step.out_y + x * step.out_x,
-                    panel + i * panel_pitch + done * <Py_ssize_t> sizeof(real),
-                    length, step.out_x, kind)
+                target = out + i * step.out_channel + y * step.out_y + x * step.out_x
+                source = panel + i * panel_pitch + done * <Py_ssize_t> sizeof(real)
+                if step.out_x == sizeof(real):
+                    copy(target, source, length * <Py_ssize_t> sizeof(real))
+                else:
+                    for j in range(length):
+                        (<real *> (target + j * step.out_x))[0] = (<const real *> source)[j]
         done += row_length - x
         x = 0
         y += 1
@@ -406,7 +446,6 @@ cdef void gather_positions(
     cdef Py_ssize_t b, k, i, at, height, segments, length
     cdef const char *source = &memory[scratch + step.source]
     cdef char *target = &memory[scratch + step.positions]
-    cdef vf x[1]
     if count <= 0:
         return
     for b in range(blocks):
@@ -428,11 +467,7 @@ cdef void gather_positions(
         target += height * size
         for k in range(step.taps):
             for i in range(segments):
-                LOAD(x[0], source + table[step.offsets + k] + sources[i])
-                if lengths[i] <= VECTOR_BYTES:
-                    STORE_PART(target, x[0], lengths[i])
-                else:
-                    memcpy(target, source + table[step.offsets + k] + sources[i], lengths[i])
+                copy(target, source + table[step.offsets + k] + sources[i], lengths[i])
                 target += lengths[i]
 
 

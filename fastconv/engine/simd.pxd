@@ -9,6 +9,8 @@ cdef extern from "simd.h" nogil:
     void STORE(...)
     void BROADCAST(...)
     void STORE_PART(...)
+    void LOAD_PART(...)
+    void EVEN(...)
     void ZIP_LOW(...)
     void ZIP_HIGH(...)
     Py_ssize_t LANE_BYTES(...)

@@ -30,8 +30,10 @@ cdef extern from *:
         return 0;
     #endif
     }
-    #if defined(__VERSION__)
-    #define COMPILER __VERSION__
+    #if defined(__clang__)
+    #define COMPILER "Clang " __VERSION__
+    #elif defined(__GNUC__)
+    #define COMPILER "GCC " __VERSION__
     #else
     #define COMPILER "unknown"
     #endif

@@ -95,7 +95,7 @@ def get_num_threads() -> int:
     >>> fastconv.get_num_threads() >= 1
     True
     """
-    if _forked:
+    if _forked or not _system.OPENMP_VERSION:
         return 1
     openmp = _system.max_threads()
     wanted = _scoped.get() or _global
