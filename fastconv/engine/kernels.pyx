@@ -20,9 +20,12 @@ D. **Store.** The last pass writes to the output, whatever its strides; earlier 
    write to a second scratch of the same pitch, where the next pass finds its input.
    So separable and flattened convolutions are chains of passes, and the phases of a
    transposed convolution are passes side by side over one lay-out.
-E. Where an image is so small that its positions would not fill the vectors, a pass is
+E. Where there are few output channels a register tile takes some rows of the output, a
+   *band*, so that what is loaded serves several of them.
+F. Where an image is so small that its positions would not fill the vectors, a pass is
    *swapped*: the vectors run over output channels, the rows of the register tile over
-   positions. It adds up the same terms in the same order, so the bits are the same.
+   positions. Bands and swapped passes add up the same terms in the same order, so the bits
+   are the same.
 
 All offsets and strides are in bytes, and all of them fit a Py_ssize_t: planning.py checks.
 """
@@ -68,6 +71,7 @@ cdef struct Pass:
     Py_ssize_t halo_z, halo_y
     Py_ssize_t target, target_group, target_plane, target_channel, target_z
     Py_ssize_t swapped, positions, columns, column_offsets
+    Py_ssize_t strips, strip_count
     Py_ssize_t out_offset, out_image, out_group, out_inner, out_channel, out_z, out_y, out_x
     Py_ssize_t limit_z, limit_y, limit_x
 
@@ -339,6 +343,128 @@ cdef inline void multiply_vectors(
             target + done * VECTOR_BYTES, pitch, vectors - done, NULL, NULL, NULL)
 
 
+# ---- Bands --------------------------------------------------------------------------
+
+# A strip: taps that lie side by side in one row of the scratch, and what they are to the
+# rows first .. last of a band. The weight of row r is `weight` - (r - first) * `step`.
+cdef struct Strip:
+    Py_ssize_t first, last, taps, offsets, weight, step
+
+
+cdef inline void band_strip(
+    vector (*sums)[4], const char *source, const Py_ssize_t *offsets, Py_ssize_t taps,
+    const char *weights, Py_ssize_t step, int first, int last, width *_,
+) noexcept nogil:
+    """Add one strip to rows first .. last of a band; both are constants where it is called."""
+    cdef vector x[4]
+    cdef vector w[1]
+    cdef Py_ssize_t k
+    cdef int i, j
+    for k in range(taps):
+        for j in range(BAND_VECTORS if width is wide else 1):
+            LOAD(x[j], source + offsets[k] + j * VECTOR_BYTES)
+        for i in range(first, last):
+            BROADCAST(w[0], weights + k * LANE_BYTES(w[0]) - (i - first) * step)
+            for j in range(BAND_VECTORS if width is wide else 1):
+                sums[i][j] = sums[i][j] + w[0] * x[j]
+
+
+cdef void multiply_band(
+    const char *source, const Py_ssize_t *offsets, const Strip *strips, Py_ssize_t strip_count,
+    const char *weights, const char *bias, char *target, Py_ssize_t pitch, Py_ssize_t valid,
+    Py_ssize_t runs, vector *_, width *kind,
+) noexcept nogil:
+    """Four rows of one output channel, `runs` times along them; `valid` bytes are stored."""
+    cdef vector sums[4][4]
+    cdef vector w[1]
+    cdef Py_ssize_t run, s, left
+    cdef int i, j
+    cdef const Strip *strip
+    for run in range(runs):
+        BROADCAST(w[0], bias)
+        for i in range(BAND):
+            for j in range(BAND_VECTORS if width is wide else 1):
+                sums[i][j] = w[0]
+        for s in range(strip_count):
+            strip = strips + s
+            if strip.first == 0 and strip.last == 4:
+                band_strip(sums, source, offsets + strip.offsets, strip.taps,
+                           weights + strip.weight, strip.step, 0, 4, kind)
+            elif strip.first == 0:
+                if strip.last == 1:
+                    band_strip(sums, source, offsets + strip.offsets, strip.taps,
+                               weights + strip.weight, strip.step, 0, 1, kind)
+                elif strip.last == 2:
+                    band_strip(sums, source, offsets + strip.offsets, strip.taps,
+                               weights + strip.weight, strip.step, 0, 2, kind)
+                else:
+                    band_strip(sums, source, offsets + strip.offsets, strip.taps,
+                               weights + strip.weight, strip.step, 0, 3, kind)
+            elif strip.first == 1:
+                if strip.last == 2:
+                    band_strip(sums, source, offsets + strip.offsets, strip.taps,
+                               weights + strip.weight, strip.step, 1, 2, kind)
+                elif strip.last == 3:
+                    band_strip(sums, source, offsets + strip.offsets, strip.taps,
+                               weights + strip.weight, strip.step, 1, 3, kind)
+                else:
+                    band_strip(sums, source, offsets + strip.offsets, strip.taps,
+                               weights + strip.weight, strip.step, 1, 4, kind)
+            elif strip.first == 2:
+                if strip.last == 3:
+                    band_strip(sums, source, offsets + strip.offsets, strip.taps,
+                               weights + strip.weight, strip.step, 2, 3, kind)
+                else:
+                    band_strip(sums, source, offsets + strip.offsets, strip.taps,
+                               weights + strip.weight, strip.step, 2, 4, kind)
+            else:
+                band_strip(sums, source, offsets + strip.offsets, strip.taps,
+                           weights + strip.weight, strip.step, 3, 4, kind)
+        for i in range(BAND):
+            for j in range(BAND_VECTORS if width is wide else 1):
+                left = valid - j * VECTOR_BYTES
+                if left >= VECTOR_BYTES:
+                    STORE(target + i * pitch + j * VECTOR_BYTES, sums[i][j])
+                elif left > 0:
+                    STORE_PART(target + i * pitch + j * VECTOR_BYTES, sums[i][j], left)
+        source += VECTOR_BYTES * (BAND_VECTORS if width is wide else 1)
+        target += VECTOR_BYTES * (BAND_VECTORS if width is wide else 1)
+        valid -= VECTOR_BYTES * (BAND_VECTORS if width is wide else 1)
+
+
+cdef inline Py_ssize_t multiply_bands(
+    const char *source, Table table, const Pass *step, const char *weights, const char *bias,
+    char *target, Py_ssize_t target_pitch, Py_ssize_t row_count, Py_ssize_t valid,
+    Py_ssize_t pitch, real *_,
+) noexcept nogil:
+    """As many whole bands as there are in a number of rows; returns the rows done."""
+    cdef const Strip *strips = <const Strip *> &table[step.strips]
+    cdef const Py_ssize_t *offsets = &table[0]
+    cdef Py_ssize_t vectors = (valid + VECTOR_BYTES - 1) // VECTOR_BYTES
+    # A wide run may be part empty, if that is less work than single ones.
+    cdef Py_ssize_t runs = (vectors + BAND_VECTORS // 4) // BAND_VECTORS
+    cdef Py_ssize_t done = min(runs * BAND_VECTORS, vectors)
+    cdef Py_ssize_t y
+    for y in range(row_count // BAND):
+        if real is double:
+            multiply_band(source, offsets, strips, step.strip_count, weights, bias, target,
+                          target_pitch, valid, runs, <vd *> NULL, <wide *> NULL)
+            multiply_band(source + done * VECTOR_BYTES, offsets, strips, step.strip_count,
+                          weights, bias, target + done * VECTOR_BYTES, target_pitch,
+                          valid - done * VECTOR_BYTES, vectors - done, <vd *> NULL,
+                          <single *> NULL)
+        else:
+            multiply_band(source, offsets, strips, step.strip_count, weights, bias, target,
+                          target_pitch, valid, runs, <vf *> NULL, <wide *> NULL)
+            multiply_band(source + done * VECTOR_BYTES, offsets, strips, step.strip_count,
+                          weights, bias, target + done * VECTOR_BYTES, target_pitch,
+                          valid - done * VECTOR_BYTES, vectors - done, <vf *> NULL,
+                          <single *> NULL)
+        source += BAND * pitch
+        target += BAND * target_pitch
+    return row_count // BAND * BAND
+
+
 # ---- Store --------------------------------------------------------------------------
 
 cdef void store_panel(
@@ -556,12 +682,12 @@ cdef void run_pass(
     cdef Py_ssize_t first = part(tile.chunk, plan.chunks, step.blocks)
     cdef Py_ssize_t last = part(tile.chunk + 1, plan.chunks, step.blocks)
     cdef Py_ssize_t columns = 0
-    cdef Py_ssize_t vectors = 0
-    cdef Py_ssize_t depth, count, g, group, plane, b, m, z
+    cdef Py_ssize_t depth, count, done, vectors, g, group, plane, b, m, z
     cdef const Py_ssize_t *offsets = &table[step.offsets] if step.taps else NULL
     cdef const char *source
     cdef const char *weights
     cdef const char *bias
+    cdef char *target
     cdef int height
     if step.target < 0:
         depth = min(tile.rows_z, step.limit_z - tile.z)
@@ -572,7 +698,6 @@ cdef void run_pass(
     else:
         depth = tile.rows_z + step.halo_z
         count = tile.rows_y + step.halo_y
-        vectors = (count * plan.pitch + VECTOR_BYTES - 1) // VECTOR_BYTES
     for g in range(step.groups):
         group = tile.group * step.groups + g
         for plane in range(step.planes):
@@ -589,21 +714,34 @@ cdef void run_pass(
                     source = &memory[scratch + step.source + g * step.source_group
                                      + plane * step.source_plane + z * step.source_z]
                     if step.target >= 0:
+                        target = &memory[scratch + step.target + g * step.target_group
+                                         + plane * step.target_plane + m * step.target_channel
+                                         + z * step.target_z]
+                        done = 0
+                        if step.strip_count:
+                            done = multiply_bands(
+                                source, table, step, weights, bias, target, plan.pitch, count,
+                                plan.pitch, plan.pitch, kind)
+                        vectors = ((count - done) * plan.pitch + VECTOR_BYTES - 1) // VECTOR_BYTES
                         multiply_vectors(
-                            source, offsets, step.taps, weights, bias,
-                            &memory[scratch + step.target + g * step.target_group
-                                    + plane * step.target_plane + m * step.target_channel
-                                    + z * step.target_z],
-                            step.target_channel, vectors, height, kind)
-                    else:
-                        multiply_to_output(
-                            source, offsets, weights, bias,
-                            output + step.out_offset + tile.image * step.out_image
-                            + tile.group * step.out_group + g * step.out_inner
-                            + m * step.out_channel + (tile.z + z) * step.out_z
-                            + tile.y * step.out_y + tile.x * step.out_x,
-                            &memory[scratch + plan.panel], height, count, columns, plan, step,
+                            source + done * plan.pitch, offsets, step.taps, weights, bias,
+                            target + done * plan.pitch, step.target_channel, vectors, height,
                             kind)
+                    else:
+                        target = (output + step.out_offset + tile.image * step.out_image
+                                  + tile.group * step.out_group + g * step.out_inner
+                                  + m * step.out_channel + (tile.z + z) * step.out_z
+                                  + tile.y * step.out_y + tile.x * step.out_x)
+                        done = 0
+                        if step.strip_count:
+                            done = multiply_bands(
+                                source, table, step, weights, bias, target, step.out_y, count,
+                                columns * size, plan.pitch, kind)
+                        if done < count:
+                            multiply_to_output(
+                                source + done * plan.pitch, offsets, weights, bias,
+                                target + done * step.out_y, &memory[scratch + plan.panel],
+                                height, count - done, columns, plan, step, kind)
 
 
 cdef void run_tile(
@@ -784,6 +922,7 @@ cdef class Program:
 
 VECTOR = VECTOR_BYTES
 ROWS = ROWS_LIMIT
+BAND_ROWS = BAND
 
 
 def vectors(int height):

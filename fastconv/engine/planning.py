@@ -4,6 +4,7 @@ A `Problem` says what to compute, in coordinates; `plan` decides how and writes 
 as the integers that kernels.pyx follows. All problems have three spatial axes here.
 """
 
+import itertools
 import math
 from typing import NamedTuple
 
@@ -96,6 +97,8 @@ class Pass(NamedTuple):
     positions: int
     columns: int
     column_offsets: int
+    strips: int
+    strip_count: int
     out_offset: int
     out_image: int
     out_group: int
@@ -107,6 +110,17 @@ class Pass(NamedTuple):
     limit_z: int
     limit_y: int
     limit_x: int
+
+
+class Strip(NamedTuple):
+    """The fields of kernels.Strip, in its order."""
+
+    first: int
+    last: int
+    taps: int
+    offsets: int
+    weight: int
+    step: int
 
 
 class Plan(NamedTuple):
@@ -405,6 +419,13 @@ def plan(problem, threads):
         if not in_place and not swapped:
             weights = packed
             packed = _aligned(packed + groups * step.outputs * taps * size)
+        strips, strip_offsets = [], []
+        if step.outputs == 1 and not swapped:
+            unit = step.output is None or step.output.spatial[2] == size
+            found, strip_offsets = _strips(problem.stride[1], step, offsets, pitch, size)
+            if unit and tile[1] >= kernels.BAND_ROWS and found:
+                start = len(table) + 2 * taps + len(found) * len(Strip._fields)
+                strips = [v for s in found for v in s._replace(offsets=start + s.offsets)]
         out = step.output or Output(0, 0, 0, 0, 0, (0, 0, 0), (0, 0, 0))
         passes.append(
             Pass(
@@ -439,6 +460,8 @@ def plan(problem, threads):
                 positions=end,
                 columns=columns,
                 column_offsets=column_offsets,
+                strips=len(table) + 2 * taps,
+                strip_count=len(strips) // len(Strip._fields),
                 out_offset=out.offset,
                 out_image=out.image,
                 out_group=out.group,
@@ -452,7 +475,8 @@ def plan(problem, threads):
                 limit_x=out.sizes[2],
             )
         )
-        table += offsets + gather
+        table += offsets + gather + strips
+        table += strip_offsets
         source = target or source
         end = max(end, source.end)
         if swapped:
@@ -501,3 +525,38 @@ def _offsets(problem, step, axes, source, pitch, size):
     offsets = inputs * source.channel + np.array(places, np.intp)
     gather = inputs * step.strides[3] + np.array(step.gather, np.intp)
     return offsets.ravel().tolist(), gather.ravel().tolist()
+
+
+def _strips(stride, step, offsets, pitch, size):
+    """The strips of a band, and their offsets; none if its rows would not share enough.
+
+    Row r of a band sees, with line y of the kernel, the row stride * r + y of the input.
+    Those rows are gone through from the first to the last, so that each row of the band
+    adds up its taps in their order.
+    """
+    if step.taps != sorted(step.taps):
+        return [], []
+    starts = [
+        t for t, tap in enumerate(step.taps) if t == 0 or tap[:2] != step.taps[t - 1][:2]
+    ]
+    lines = list(zip(starts, [*starts[1:], len(step.taps)], strict=True))
+    strips, places = [], []
+    for first in range(0, len(offsets), len(step.taps)):
+        for _, plane in itertools.groupby(lines, key=lambda line: step.taps[line[0]][0]):
+            by_row = {}
+            for line in plane:
+                for r in range(kernels.BAND_ROWS):
+                    by_row.setdefault(stride * r + step.taps[line[0]][1], {})[r] = line
+            for row in sorted(by_row):
+                users = by_row[row]
+                for r in sorted(users):
+                    start, stop = (first + t for t in users[r])
+                    seen = [offset + r * pitch for offset in offsets[start:stop]]
+                    if r - 1 in users and places[strips[-1].offsets :] == seen:
+                        before = first + users[r - 1][0]
+                        strips[-1] = strips[-1]._replace(last=r + 1, step=(before - start) * size)
+                        continue
+                    strips.append(Strip(r, r + 1, stop - start, len(places), start * size, 0))
+                    places += seen
+    worth = 3 * len(places) <= 2 * kernels.BAND_ROWS * len(offsets)
+    return (strips, places) if worth else ([], [])

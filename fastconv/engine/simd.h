@@ -119,4 +119,12 @@ typedef struct { char many[2]; } wide;  /* as many as the registers hold */
 #endif
 #define MAX_VECTORS 8
 
+/* Bands: rows of the output computed together by one register tile, and its vectors. */
+#define BAND 4
+#if VECTOR_REGISTERS == 32
+#define BAND_VECTORS 4
+#else
+#define BAND_VECTORS 2
+#endif
+
 #endif

@@ -18,7 +18,7 @@ cdef extern from "simd.h" nogil:
     int LOG2_LANES(...)
     int VECTORS(int rows)
     const int MAX_ROWS, MAX_VECTORS, MAX_LANES, ROWS_LIMIT
-    const int VECTOR_BYTES
+    const int VECTOR_BYTES, BAND, BAND_VECTORS
 
     ctypedef struct rows1:
         char size[1]
