@@ -153,11 +153,12 @@ def call(describe, named, *parameters, out=None) -> NDArray[Any]:
     if dtype is None:
         arrays, dtype = _converted(arrays, describe, parameters, out)
     key = [describe, dtype, get_num_threads()]
-    for name, array in arrays.items():
-        key += name, array.shape, array.strides
+    for array in arrays.values():
+        key += array.shape, array.strides
     for parameter in parameters:
         # 1, 1.0 and True are equal keys, their texts are not.
-        key.append(parameter if type(parameter) is int else repr(parameter))
+        plain = type(parameter) is int or type(parameter) is str
+        key.append(parameter if plain else repr(parameter))
     if out is not None:
         key.append((type(out), getattr(out, "strides", None)))
     key = tuple(key)

@@ -180,7 +180,7 @@ def explain(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Expla
     threads    2, 2 tasks
     tile       1 x 56 x 112 outputs
     work       236 MFLOP
-    workspace  2.03 MiB
+    workspace  1.37 MiB
     """
     calls: list[arrays.Call] = []
     token = arrays.recorded.set(calls)

@@ -9,6 +9,7 @@ says how many threads; system.pyx is the door to the CPU and to OpenMP.
 import numpy as np
 
 from fastconv.engine import threads
+from fastconv.engine.dispatch import kernels
 from fastconv.engine.planning import plan
 
 __all__ = ["plan", "run"]
@@ -28,7 +29,7 @@ def run(plan, operands, output):
     except IndexError:
         workspace = None
     if workspace is None or workspace.size < plan.workspace:
-        workspace = np.empty(plan.workspace, np.int8)
+        workspace = kernels.Workspace(np.empty(plan.workspace, np.int8))
     plan.program.run(operands, output, workspace, plan.threads)
     if len(_workspaces) < _KEEP and workspace.size <= _KEEP_BYTES:
         _workspaces.append(workspace)

@@ -887,6 +887,18 @@ cdef char *address(array, bint writable) except? NULL:
     return start
 
 
+cdef class Workspace:
+    """Memory to work in: packed weights, then the scratch of each thread."""
+    cdef Memory memory
+
+    def __init__(self, Memory memory):
+        self.memory = memory
+
+    @property
+    def size(self):
+        return self.memory.shape[0]
+
+
 cdef class Program:
     """A plan that runs: the integers of planning.py as the structures of this file."""
     cdef Plan plan
@@ -903,7 +915,7 @@ cdef class Program:
         self.table = table
         self.is_double = is_double
 
-    def run(self, tuple operands, output, Memory memory, int threads):
+    def run(self, tuple operands, output, Workspace workspace, int threads):
         """Compute; `operands` are the input, the weights and the biases."""
         cdef const char *addresses[OPERANDS]
         cdef int i
@@ -913,11 +925,11 @@ cdef class Program:
         cdef const Pass *passes = <const Pass *> &self.passes[0]
         with nogil:
             if self.is_double:
-                run_all(memory, self.table, addresses, target, &self.plan, passes, threads,
-                        <double *> NULL)
+                run_all(workspace.memory, self.table, addresses, target, &self.plan, passes,
+                        threads, <double *> NULL)
             else:
-                run_all(memory, self.table, addresses, target, &self.plan, passes, threads,
-                        <float *> NULL)
+                run_all(workspace.memory, self.table, addresses, target, &self.plan, passes,
+                        threads, <float *> NULL)
 
 
 VECTOR = VECTOR_BYTES
