@@ -44,8 +44,15 @@ DIRECTIVES = {
 
 # Sums are contracted to FMAs but never reordered: NaN, inf and signed zero behave.
 OPTIMISE = ["-O1", "-g", "-UNDEBUG"] if DEBUG else ["-O3", "-g0"]
-CFLAGS = [*OPTIMISE, "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math",
-          "-fvisibility=hidden", "-Wno-unused-function", "-Wno-psabi"]
+CFLAGS = [
+    *OPTIMISE,
+    "-ffp-contract=fast",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-fvisibility=hidden",
+    "-Wno-unused-function",
+    "-Wno-psabi",
+]
 OPENMP_CFLAGS = ["-Xpreprocessor", "-fopenmp"] if MACOS else ["-fopenmp"]
 OPENMP_LIBS = ["-lomp"] if MACOS else ["-fopenmp"]
 
@@ -84,12 +91,20 @@ class Build(build_ext):
             for each in self.distribution.ext_modules
             for module in cythonize(
                 each,
-                build_dir=str(Path("build", "cython", each.name)),
+                build_dir=str(Path("build", "cython-debug" if DEBUG else "cython", each.name)),
                 compiler_directives=DIRECTIVES,
             )
         ]
         super().finalize_options()
         self.parallel = self.parallel or os.cpu_count()
+        # Environment variables change the flags, which time stamps do not tell.
+        self.force = True
+
+    def run(self):
+        super().run()
+        if not self.inplace:
+            # Python started in this folder finds these sources first: give them their modules.
+            self.copy_extensions_to_source()
 
     def build_extensions(self):
         if OPENMP:

@@ -61,6 +61,12 @@ def _result_dtype(arrays):
     return _FLOAT64 if dtype.kind in "iu" else dtype
 
 
+def promoted(arrays):
+    """The operands in the one dtype to compute in; those that have it are not copied."""
+    dtype = _result_dtype(arrays)
+    return {name: np.require(array, dtype, "A") for name, array in arrays.items()}
+
+
 def _operands(named):
     """Operands by name, their dtype if it is one that kernels compute in, else None."""
     arrays = {}
@@ -87,7 +93,7 @@ def _converted(arrays, describe, parameters, out):
     _, shape, _ = describe(arrays, None, *parameters)
     if out is not None:
         _check_out(out, shape, dtype, arrays)
-    return {name: np.require(array, dtype, "A") for name, array in arrays.items()}, dtype
+    return promoted(arrays), dtype
 
 
 def _check_out(out, shape, dtype, arrays):

@@ -8,6 +8,7 @@ before, k' = 0 .. k-1; where that falls outside the input, the border mode decid
 import itertools
 import math
 import operator
+from collections.abc import Sequence
 
 #: Border modes in the order of kernels.pyx, with NumPy's name for the same padding.
 PADDING_MODES = {
@@ -37,9 +38,13 @@ def integer(name, value, minimum):
     return result
 
 
+def _is_sequence(value):
+    return isinstance(value, Sequence) and not isinstance(value, str)
+
+
 def per_axis(name, value, rank, minimum) -> tuple[int, ...]:
     """`value`, one integer or one for each axis, as a tuple of `rank` integers."""
-    if not isinstance(value, (tuple, list)):
+    if not _is_sequence(value):
         return (integer(name, value, minimum),) * rank
     if len(value) not in (1, rank):
         raise ValueError(
@@ -63,7 +68,7 @@ def padding_pairs(padding, sizes, kernel, stride, dilation):
         if padding == "same":
             return tuple(map(_same_padding, sizes, kernel, stride, dilation))
         raise ValueError(f"padding must be numbers, 'valid' or 'same', got {padding!r}")
-    if not isinstance(padding, (tuple, list)):
+    if not _is_sequence(padding):
         return ((integer("padding", padding, 0),) * 2,) * rank
     if len(padding) not in (1, rank):
         raise ValueError(
@@ -72,7 +77,7 @@ def padding_pairs(padding, sizes, kernel, stride, dilation):
         )
     pairs = []
     for amount in padding:
-        if isinstance(amount, (tuple, list)):
+        if _is_sequence(amount):
             if len(amount) != 2:
                 raise ValueError(
                     f"padding must hold (before, after) pairs, got {amount!r} in {padding!r}"

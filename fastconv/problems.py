@@ -77,8 +77,9 @@ class _Out:
         self.sizes = tuple(sizes)
 
     def whole(self, group=0, inner=0, channel=None):
-        return self.part(group, inner, channel, (0,) * len(self.sizes), (1,) * len(self.sizes),
-                         self.sizes)
+        return self.part(
+            group, inner, channel, (0,) * len(self.sizes), (1,) * len(self.sizes), self.sizes
+        )
 
     def part(self, group, inner, channel, first, step, sizes):
         """Every step-th output from `first` on, so many."""
@@ -232,9 +233,7 @@ def transposed(arrays, strides, rank, stride, padding, output_padding, groups, d
         )  # fmt: skip
     grid = [max((count for _, count, _ in phases), default=0) for phases in axes]
     # Where no tap reaches some phase, the output is the bias.
-    gaps = any(
-        len(phases) < min(s, n) for phases, s, n in zip(axes, stride, sizes, strict=True)
-    )
+    gaps = any(len(phases) < min(s, n) for phases, s, n in zip(axes, stride, sizes, strict=True))
     problem = given.problem(groups, 0, (1,) * rank, grid, steps) if steps else None
     return problem, out.shape, rank if gaps else 0
 
@@ -262,13 +261,9 @@ def depthwise(arrays, strides, rank, stride, padding, dilation):
     given = _Input(arrays["input"], rank)
     weight = arrays["weight"]
     if weight.ndim != rank + 2 or weight.shape[1] != 1:
-        raise ValueError(
-            f"weight must have shape (C*K, 1, and {rank} spatial), got {weight.shape}"
-        )
+        raise ValueError(f"weight must have shape (C*K, 1, and {rank} spatial), got {weight.shape}")
     check_multiplier("weight", weight, given.channels)
-    return convolution(
-        arrays, strides, rank, stride, padding, dilation, given.channels, "zeros"
-    )
+    return convolution(arrays, strides, rank, stride, padding, dilation, given.channels, "zeros")
 
 
 def separable(arrays, strides, rank, stride, padding, dilation):
@@ -277,8 +272,7 @@ def separable(arrays, strides, rank, stride, padding, dilation):
     pointwise = arrays["pointwise_weight"]
     if depthwise.ndim != rank + 2 or depthwise.shape[1] != 1:
         raise ValueError(
-            f"depthwise_weight must have shape (C*K, 1, and {rank} spatial), "
-            f"got {depthwise.shape}"
+            f"depthwise_weight must have shape (C*K, 1, and {rank} spatial), got {depthwise.shape}"
         )
     given = _Input(arrays["input"], rank)
     stride = geometry.per_axis("stride", stride, rank, 1)
@@ -324,9 +318,11 @@ def check_multiplier(name, weight, channels):
 def _line_weight(name, weight, axis, rank, channels):
     """A (k,), (C, k) or (C, 1, .. k ..) weight: its length and (channel, element) strides."""
     along = 2 + axis
-    full = (channels, 1, *(weight.shape[along] if a == axis else 1 for a in range(rank))) if (
-        weight.ndim == rank + 2
-    ) else None
+    full = (
+        (channels, 1, *(weight.shape[along] if a == axis else 1 for a in range(rank)))
+        if (weight.ndim == rank + 2)
+        else None
+    )
     if weight.ndim == 1:
         return weight.shape[0], (0, weight.strides[0])
     if weight.ndim == 2 and weight.shape[0] == channels:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastconv import geometry, problems
 from fastconv._types import Ints, Padding
-from fastconv.arrays import as_array, as_operand, call
+from fastconv.arrays import as_array, as_operand, call, promoted
 
 __all__ = [
     "channel_shuffle",
@@ -877,27 +877,29 @@ def _flattened_by_passes(
         raise ValueError(
             f"bias must be one bias or one for each of the {rank + 1} passes, got {len(biases)}"
         )
-    # Checks everything, and tells what is padded where.
-    input = as_array("input", input)
-    arrays = {"input": input, "lateral": as_array("lateral", lateral)}
-    arrays |= {name: as_array(name, line) for name, line in lines}
-    _, shape, _ = problems.flattened(arrays, None, rank, stride, padding, dilation)
-    for index, b in enumerate(biases):
-        if b is not None and np.shape(b) != (shape[-rank - 1],):
-            raise ValueError(
-                f"bias[{index}] has shape {np.shape(b)}, expected ({shape[-rank - 1]},)"
-            )
+    named = [("input", input), ("lateral", lateral), *lines]
+    named += [(f"bias[{i}]", bias) for i, bias in enumerate(biases) if bias is not None]
+    arrays = {name: as_operand(name, value) for name, value in named}
+    _, shape, _ = problems.flattened(
+        {name: array for name, array in arrays.items() if not name.startswith("bias")},
+        None, rank, stride, padding, dilation,
+    )  # fmt: skip
+    for name, array in arrays.items():
+        if name.startswith("bias") and array.shape != (shape[-rank - 1],):
+            raise ValueError(f"{name} has shape {array.shape}, expected ({shape[-rank - 1]},)")
+    arrays = promoted(arrays)
     stride = geometry.per_axis("stride", stride, rank, 1)
     dilation = geometry.per_axis("dilation", dilation, rank, 1)
     kernel = [arrays[name].shape[1] for name, _ in lines]
-    pairs = geometry.padding_pairs(padding, input.shape[-rank:], kernel, stride, dilation)
+    sizes = arrays["input"].shape[-rank:]
+    pairs = geometry.padding_pairs(padding, sizes, kernel, stride, dilation)
     ones = (1,) * rank
     result = call(
         problems.convolution,
         (
-            ("input", input),
+            ("input", arrays["input"]),
             ("weight", arrays["lateral"].reshape(arrays["lateral"].shape + ones)),
-            ("bias", biases[0]),
+            ("bias", arrays.get("bias[0]")),
         ),
         rank, 1, 0, 1, 1, "zeros",
     )  # fmt: skip
@@ -905,8 +907,11 @@ def _flattened_by_passes(
         along = [slice(None), None] + [slice(None) if a == axis else None for a in range(rank)]
         result = call(
             problems.depthwise,
-            (("input", result), ("weight", arrays[name][tuple(along)]),
-             ("bias", biases[axis + 1])),
+            (
+                ("input", result),
+                ("weight", arrays[name][tuple(along)]),
+                ("bias", arrays.get(f"bias[{axis + 1}]")),
+            ),
             rank,
             tuple(stride[a] if a == axis else 1 for a in range(rank)),
             tuple(pairs[a] if a == axis else (0, 0) for a in range(rank)),

@@ -270,3 +270,15 @@ def test_parallel_flattened_is_the_sum_of_two_convolutions(rng):
     expected = fastconv.conv2d(x, vertical, padding="same") + across
     actual = fastconv.parallel_flattened_conv2d(x, vertical, horizontal)
     np.testing.assert_array_equal(actual, expected)
+
+
+def test_flattened_promotes_all_operands_at_once():
+    """A pass with a bias of its own does not promote by itself."""
+    image = np.arange(24, dtype=np.uint8).reshape(1, 2, 3, 4)
+    lateral = np.ones((3, 2), np.uint8)
+    line = np.ones((3, 1), np.float32)
+    bias = np.ones(3, np.float32)
+    one = fastconv.flattened_conv2d(image, lateral, line, line, bias)
+    each = fastconv.flattened_conv2d(image, lateral, line, line, (None, None, bias))
+    assert one.dtype == each.dtype == np.float32
+    assert np.array_equal(one, each)

@@ -30,9 +30,9 @@ class Step(NamedTuple):
     """One pass over a tile: `groups` correlations, `inputs` to `outputs` channels each.
 
     `taps` are (z, y, x) coordinates as seen from output 0, `gather` the byte offsets of the
-    weights that belong to them; `strides` those from outer group to outer group, inner group to inner
-    group, output to output and input to input channel. `reduces` says which axes a tap
-    moves along; the others pass through to the next step. Operand 0 is the input.
+    weights that belong to them; `strides` those from outer group to outer group, inner group
+    to inner group, output to output and input to input channel. `reduces` says which axes a
+    tap moves along; the others pass through to the next step. Operand 0 is the input.
     """
 
     operand: int
@@ -243,6 +243,11 @@ def _splits(n):
     return np.array(sorted({-(-n // p) for p in parts if p <= n} | {1}, reverse=True))
 
 
+def _kept(left, step):
+    """The axes left that a step does not reduce."""
+    return tuple(kept and not gone for kept, gone in zip(left, step.reduces, strict=True))
+
+
 class _Buffer(NamedTuple):
     """A part of the scratch: [channel][phases of the axes left][z][y][pitch]."""
 
@@ -256,9 +261,11 @@ class _Buffer(NamedTuple):
 
 
 def _buffer(start, channels, left, axes, tile, size, written):
-    extent = [t + (axis.halo if l else 0) for t, axis, l in zip(tile, axes, left, strict=True)]
+    extent = [
+        t + (axis.halo if kept else 0) for t, axis, kept in zip(tile, axes, left, strict=True)
+    ]
     pitch = (tile[2] + axes[2].halo) * size
-    planes = math.prod(len(axis.residues) for axis, l in zip(axes, left, strict=True) if l)
+    planes = math.prod(len(axis.residues) for axis, kept in zip(axes, left, strict=True) if kept)
     plane = extent[1] * pitch
     phase = extent[0] * plane
     # Whole vectors are stored: the last one of a channel may not reach into the next.
@@ -300,8 +307,8 @@ class _Costs:
             blocks = max(-(-step.outputs // kernels.ROWS), 1)
             height = max(-(-step.outputs // blocks), 1)
             if step.output is None:
-                left = tuple(l and not r for l, r in zip(left, step.reduces, strict=True))
-                planes = math.prod(n for n, l in zip(self.phases, left, strict=True) if l)
+                left = _kept(left, step)
+                planes = math.prod(n for n, kept in zip(self.phases, left, strict=True) if kept)
                 depth = self.extents[0] if left[0] else z
                 positions = (self.extents[1] if left[1] else y) * self.extents[2]
                 written = step.groups * step.outputs * planes * depth * positions
@@ -345,8 +352,10 @@ def _choose(problem, axes, threads):
     """Cycles, tile, chunks of output channels and whether to swap, for the least time."""
     grids = np.meshgrid(*map(_splits, problem.grid), indexing="ij")
     tiles = [t.ravel().astype(np.float64) for t in grids]
-    count = problem.images * problem.groups * math.prod(
-        np.ceil(n / t) for n, t in zip(problem.grid, tiles, strict=True)
+    count = (
+        problem.images
+        * problem.groups
+        * math.prod(np.ceil(n / t) for n, t in zip(problem.grid, tiles, strict=True))
     )
     costs = _Costs(problem, axes, tiles)
     side_by_side = all(s.output for s in problem.steps)
@@ -375,7 +384,12 @@ def plan(problem, threads):
     axes = [_axis(problem, a) for a in range(3)]
     size = problem.dtype.itemsize
     macs = sum(
-        problem.images * problem.groups * s.groups * s.outputs * s.inputs * len(s.taps)
+        problem.images
+        * problem.groups
+        * s.groups
+        * s.outputs
+        * s.inputs
+        * len(s.taps)
         * math.prod(s.output.sizes if s.output else problem.grid)
         for s in problem.steps
     )
@@ -395,8 +409,8 @@ def plan(problem, threads):
         _aligned(WORKER_BYTES), problem.channels, left, axes, tile, size, False
     )
     pitch = (tile[2] + axes[2].halo) * size
-    columns = source.end
-    end = columns
+    block = 2 * kernels.VECTOR // size if swapped else kernels.ROWS
+    columns = end = source.end
     if swapped:
         end += max((s.inputs * len(s.taps) + 1) * 2 * kernels.VECTOR for s in problem.steps)
         table += range(0, end - columns, 2 * kernels.VECTOR)
@@ -404,7 +418,7 @@ def plan(problem, threads):
     passes = []
     for step in problem.steps:
         taps = step.inputs * len(step.taps)
-        left = tuple(l and not r for l, r in zip(source.left, step.reduces, strict=True))
+        left = _kept(source.left, step)
         target = None
         if step.output is None:
             channels = step.groups * step.outputs
@@ -433,7 +447,7 @@ def plan(problem, threads):
                 planes=target.planes if target else 1,
                 channels=step.outputs,
                 taps=taps,
-                blocks=-(-step.outputs // (2 * kernels.VECTOR // size if swapped else kernels.ROWS)),
+                blocks=-(-step.outputs // block),
                 operand=step.operand,
                 weight_outer=step.strides[0],
                 weight_inner=step.strides[1],
@@ -514,9 +528,7 @@ def _offsets(problem, step, axes, source, pitch, size):
     for a, unit in enumerate((source.plane, pitch, size)):
         if step.reduces[a] and source.left[a]:
             # Phases of the axes still in the buffer after this one.
-            after = math.prod(
-                len(axes[b].residues) for b in range(a + 1, 3) if source.left[b]
-            )
+            after = math.prod(len(axes[b].residues) for b in range(a + 1, 3) if source.left[b])
             for t, tap in enumerate(step.taps):
                 place, residue = divmod(tap[a], problem.stride[a])
                 places[t] += (place - axes[a].first) * unit
@@ -536,9 +548,7 @@ def _strips(stride, step, offsets, pitch, size):
     """
     if step.taps != sorted(step.taps):
         return [], []
-    starts = [
-        t for t, tap in enumerate(step.taps) if t == 0 or tap[:2] != step.taps[t - 1][:2]
-    ]
+    starts = [t for t, tap in enumerate(step.taps) if t == 0 or tap[:2] != step.taps[t - 1][:2]]
     lines = list(zip(starts, [*starts[1:], len(step.taps)], strict=True))
     strips, places = [], []
     for first in range(0, len(offsets), len(step.taps)):

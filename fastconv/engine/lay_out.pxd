@@ -1,0 +1,153 @@
+"""Lay out: what a tile sees of the input goes to the scratch, borders and phases sorted out."""
+
+from libc.string cimport memset
+
+from fastconv.engine.plan cimport *
+from fastconv.engine.simd cimport *
+
+
+cdef inline Py_ssize_t border_source(Py_ssize_t i, Py_ssize_t n, Py_ssize_t border) noexcept nogil:
+    """The element of an axis of n that stands at coordinate i, or -1 for a zero."""
+    if 0 <= i < n:
+        return i
+    if border == ZEROS:
+        return -1
+    if border == REPLICATE or n == 1:
+        return 0 if i < 0 else n - 1
+    if border == CIRCULAR:
+        i %= n
+        return i + n if i < 0 else i
+    # Both mirrors repeat: 'reflect' leaves the edge out of its image, 'symmetric' does not.
+    cdef Py_ssize_t edge = 1 if border == SYMMETRIC else 0
+    cdef Py_ssize_t period = 2 * (n - 1 + edge)
+    i %= period
+    if i < 0:
+        i += period
+    return i if i < n else period - i - edge
+
+
+cdef inline Py_ssize_t clip(Py_ssize_t value, Py_ssize_t low, Py_ssize_t high) noexcept nogil:
+    return low if value < low else high if value > high else value
+
+
+cdef inline void copy(char *target, const char *source, Py_ssize_t count) noexcept nogil:
+    """memcpy for rows, which are short."""
+    cdef vf x[1]
+    while count >= VECTOR_BYTES:
+        LOAD(x[0], source)
+        STORE(target, x[0])
+        source += VECTOR_BYTES
+        target += VECTOR_BYTES
+        count -= VECTOR_BYTES
+    if count > 0:
+        LOAD_PART(x[0], source, count)
+        STORE_PART(target, x[0], count)
+
+
+cdef inline void copy_strided(
+    char *target, const char *source, Py_ssize_t count, Py_ssize_t stride, real *_,
+) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(count):
+        (<real *> target)[i] = (<const real *> (source + i * stride))[0]
+
+
+cdef inline void copy_even(
+    char *target, const char *source, Py_ssize_t count, vector *_,
+) noexcept nogil:
+    """Every other element, as a stride of two wants them. Reads no odd one after the last."""
+    cdef vector x[3]
+    cdef Py_ssize_t left
+    while count > LANES(x[0]):
+        LOAD(x[0], source)
+        LOAD(x[1], source + VECTOR_BYTES)
+        EVEN(x[2], x[0], x[1])
+        STORE(target, x[2])
+        source += 2 * VECTOR_BYTES
+        target += VECTOR_BYTES
+        count -= LANES(x[0])
+    if count > 0:
+        left = (2 * count - 1) * LANE_BYTES(x[0])
+        LOAD_PART(x[0], source, min(left, VECTOR_BYTES))
+        x[1] = x[0]
+        if left > VECTOR_BYTES:
+            LOAD_PART(x[1], source + VECTOR_BYTES, left - VECTOR_BYTES)
+        EVEN(x[2], x[0], x[1])
+        STORE_PART(target, x[2], count * LANE_BYTES(x[0]))
+
+
+cdef inline void lay_border(
+    char *target, const char *source, Py_ssize_t first, Py_ssize_t step, Py_ssize_t start,
+    Py_ssize_t stop, const Plan *plan, real *_,
+) noexcept nogil:
+    """Elements start .. stop of a row, all of them outside the input."""
+    cdef real *row = <real *> target
+    cdef Py_ssize_t i, at
+    for i in range(start, stop):
+        at = border_source(first + i * step, plan.size_x, plan.border)
+        row[i] = 0 if at < 0 else (<const real *> (source + at * plan.in_x))[0]
+
+
+cdef inline void lay_row(
+    char *target, const char *source, Py_ssize_t first, Py_ssize_t step, Py_ssize_t count,
+    Py_ssize_t low, Py_ssize_t high, const Plan *plan, real *kind,
+) noexcept nogil:
+    """One row of one phase: coordinates first, first + step, ...; low .. high lie inside."""
+    cdef const char *inside = source + (first + low * step) * plan.in_x
+    cdef Py_ssize_t stride = step * plan.in_x
+    cdef Py_ssize_t size = sizeof(real)
+    if stride == size:
+        copy(target + low * size, inside, (high - low) * size)
+    elif stride == 2 * size:
+        if real is double:
+            copy_even(target + low * size, inside, high - low, <vd *> NULL)
+        else:
+            copy_even(target + low * size, inside, high - low, <vf *> NULL)
+    else:
+        copy_strided(target + low * size, inside, high - low, stride, kind)
+    lay_border(target, source, first, step, 0, low, plan, kind)
+    lay_border(target, source, first, step, high, count, plan, kind)
+
+
+cdef inline void lay_out(
+    char *scratch, const char *source, const Plan *plan, const Tile *tile,
+    const Py_ssize_t *residues, real *kind,
+) noexcept nogil:
+    """Fill the scratch with what one tile sees of its channels."""
+    cdef const Py_ssize_t *residues_z = residues
+    cdef const Py_ssize_t *residues_y = residues_z + plan.phases_z
+    cdef const Py_ssize_t *residues_x = residues_y + plan.phases_y
+    cdef Py_ssize_t count_z = tile.rows_z + plan.halo_z
+    cdef Py_ssize_t count_y = tile.rows_y + plan.halo_y
+    cdef Py_ssize_t count_x = tile.rows_x + plan.halo_x
+    cdef Py_ssize_t c, pz, py, px, z, y, at_z, at_y, first, low, high
+    cdef char *target
+    cdef char *row
+    for px in range(plan.phases_x):
+        first = (tile.x + plan.first_x) * plan.stride_x + residues_x[px]
+        low = clip((plan.stride_x - 1 - first) // plan.stride_x if first < 0 else 0, 0, count_x)
+        high = plan.size_x - first
+        high = clip((high + plan.stride_x - 1) // plan.stride_x if high > 0 else 0, low, count_x)
+        for c in range(plan.channels):
+            for pz in range(plan.phases_z):
+                for py in range(plan.phases_y):
+                    target = scratch + c * plan.channel + (
+                        (pz * plan.phases_y + py) * plan.phases_x + px) * plan.phase
+                    for z in range(count_z):
+                        at_z = border_source(
+                            (tile.z + plan.first_z + z) * plan.stride_z + residues_z[pz],
+                            plan.size_z, plan.border)
+                        for y in range(count_y):
+                            at_y = border_source(
+                                (tile.y + plan.first_y + y) * plan.stride_y + residues_y[py],
+                                plan.size_y, plan.border)
+                            row = target + z * plan.plane + y * plan.pitch
+                            if count_x * <Py_ssize_t> sizeof(real) < plan.pitch:
+                                memset(row, 0, plan.pitch)
+                            if at_z < 0 or at_y < 0:
+                                memset(row, 0, plan.pitch)
+                            else:
+                                lay_row(
+                                    row, source + c * plan.in_channel
+                                    + at_z * plan.in_z + at_y * plan.in_y,
+                                    first, plan.stride_x, count_x, low, high, plan, kind)

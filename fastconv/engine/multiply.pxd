@@ -1,0 +1,220 @@
+"""Multiply: the register tiles, for many output channels and for bands of rows."""
+
+from fastconv.engine.plan cimport *
+from fastconv.engine.simd cimport *
+
+
+cdef inline void multiply(
+    const char *source, const Py_ssize_t *offsets, Py_ssize_t taps,
+    const char *weights, const char *bias, char *target, Py_ssize_t pitch, Py_ssize_t runs,
+    vector *_, rows *__, width *___,
+) noexcept nogil:
+    """The register tile, `runs` times along the positions; weights are [taps][rows].
+
+    Everything but the loops over runs and taps unrolls. Being inside the loop over runs
+    is what lets GCC keep `sums` in registers from its first line to its last.
+    """
+    cdef vector sums[MAX_ROWS][MAX_VECTORS]
+    cdef vector x[MAX_VECTORS]
+    cdef vector w[MAX_ROWS]
+    cdef Py_ssize_t _run, k
+    cdef int i, j
+    cdef const char *at
+    cdef const char *weight
+    for _run in range(runs):
+        for i in range(<int> sizeof(rows)):
+            BROADCAST(w[i], bias + i * LANE_BYTES(w[0]))
+            for j in range(VECTORS(sizeof(rows)) if width is wide else 1):
+                sums[i][j] = w[i]
+        weight = weights
+        for k in range(taps):
+            at = source + offsets[k]
+            for j in range(VECTORS(sizeof(rows)) if width is wide else 1):
+                LOAD(x[j], at + j * VECTOR_BYTES)
+            for i in range(<int> sizeof(rows)):
+                BROADCAST(w[i], weight + i * LANE_BYTES(w[0]))
+                for j in range(VECTORS(sizeof(rows)) if width is wide else 1):
+                    sums[i][j] = sums[i][j] + w[i] * x[j]
+            weight += <int> sizeof(rows) * LANE_BYTES(w[0])
+        for i in range(<int> sizeof(rows)):
+            for j in range(VECTORS(sizeof(rows)) if width is wide else 1):
+                STORE(target + i * pitch + j * VECTOR_BYTES, sums[i][j])
+        source += VECTOR_BYTES * (VECTORS(sizeof(rows)) if width is wide else 1)
+        target += VECTOR_BYTES * (VECTORS(sizeof(rows)) if width is wide else 1)
+
+
+ctypedef void (*multiply_t)(
+    const char *, const Py_ssize_t *, Py_ssize_t, const char *, const char *,
+    char *, Py_ssize_t, Py_ssize_t, void *, void *, void *,
+) noexcept nogil
+
+
+cdef inline multiply_t tile_of(int height, vector *_, width *__) noexcept nogil:
+    """The register tile of so many rows."""
+    if height == 1:
+        return <multiply_t> multiply[vector, rows1, width]
+    elif height == 2:
+        return <multiply_t> multiply[vector, rows2, width]
+    elif height == 3:
+        return <multiply_t> multiply[vector, rows3, width]
+    elif height == 4:
+        return <multiply_t> multiply[vector, rows4, width]
+    elif height == 5:
+        return <multiply_t> multiply[vector, rows5, width]
+    elif height == 6:
+        return <multiply_t> multiply[vector, rows6, width]
+    elif height == 7:
+        return <multiply_t> multiply[vector, rows7, width]
+    elif height == 8:
+        return <multiply_t> multiply[vector, rows8, width]
+    elif height == 9:
+        return <multiply_t> multiply[vector, rows9, width]
+    elif height == 10:
+        return <multiply_t> multiply[vector, rows10, width]
+    elif height == 11:
+        return <multiply_t> multiply[vector, rows11, width]
+    elif height == 12:
+        return <multiply_t> multiply[vector, rows12, width]
+    elif height == 13:
+        return <multiply_t> multiply[vector, rows13, width]
+    return <multiply_t> multiply[vector, rows14, width]
+
+
+cdef inline void multiply_vectors(
+    const char *source, const Py_ssize_t *offsets, Py_ssize_t taps,
+    const char *weights, const char *bias, char *target, Py_ssize_t pitch,
+    Py_ssize_t vectors, int height, real *_,
+) noexcept nogil:
+    """So many vectors of positions: wide runs for as long as they fill, then single ones."""
+    cdef Py_ssize_t runs = vectors // VECTORS(height)
+    cdef Py_ssize_t done = runs * VECTORS(height)
+    cdef multiply_t tile
+    if runs:
+        if real is double:
+            tile = tile_of(height, <vd *> NULL, <wide *> NULL)
+        else:
+            tile = tile_of(height, <vf *> NULL, <wide *> NULL)
+        tile(source, offsets, taps, weights, bias, target, pitch, runs, NULL, NULL, NULL)
+    if vectors > done:
+        if real is double:
+            tile = tile_of(height, <vd *> NULL, <single *> NULL)
+        else:
+            tile = tile_of(height, <vf *> NULL, <single *> NULL)
+        tile(source + done * VECTOR_BYTES, offsets, taps, weights, bias,
+             target + done * VECTOR_BYTES, pitch, vectors - done, NULL, NULL, NULL)
+
+
+# ---- Bands --------------------------------------------------------------------------
+
+cdef inline void band_strip(
+    vector (*sums)[4], const char *source, const Py_ssize_t *offsets, Py_ssize_t taps,
+    const char *weights, Py_ssize_t step, int first, int last, width *_,
+) noexcept nogil:
+    """Add one strip to rows first .. last of a band; both are constants where it is called."""
+    cdef vector x[4]
+    cdef vector w[1]
+    cdef Py_ssize_t k
+    cdef int i, j
+    for k in range(taps):
+        for j in range(BAND_VECTORS if width is wide else 1):
+            LOAD(x[j], source + offsets[k] + j * VECTOR_BYTES)
+        for i in range(first, last):
+            BROADCAST(w[0], weights + k * LANE_BYTES(w[0]) - (i - first) * step)
+            for j in range(BAND_VECTORS if width is wide else 1):
+                sums[i][j] = sums[i][j] + w[0] * x[j]
+
+
+cdef inline void multiply_band(
+    const char *source, const Py_ssize_t *offsets, const Strip *strips, Py_ssize_t strip_count,
+    const char *weights, const char *bias, char *target, Py_ssize_t pitch, Py_ssize_t valid,
+    Py_ssize_t runs, vector *_, width *kind,
+) noexcept nogil:
+    """Four rows of one output channel, `runs` times along them; `valid` bytes are stored."""
+    cdef vector sums[4][4]
+    cdef vector w[1]
+    cdef Py_ssize_t _run, s, left
+    cdef int i, j
+    cdef const Strip *strip
+    for _run in range(runs):
+        BROADCAST(w[0], bias)
+        for i in range(BAND):
+            for j in range(BAND_VECTORS if width is wide else 1):
+                sums[i][j] = w[0]
+        for s in range(strip_count):
+            strip = strips + s
+            if strip.first == 0 and strip.last == 4:
+                band_strip(sums, source, offsets + strip.offsets, strip.taps,
+                           weights + strip.weight, strip.step, 0, 4, kind)
+            elif strip.first == 0:
+                if strip.last == 1:
+                    band_strip(sums, source, offsets + strip.offsets, strip.taps,
+                               weights + strip.weight, strip.step, 0, 1, kind)
+                elif strip.last == 2:
+                    band_strip(sums, source, offsets + strip.offsets, strip.taps,
+                               weights + strip.weight, strip.step, 0, 2, kind)
+                else:
+                    band_strip(sums, source, offsets + strip.offsets, strip.taps,
+                               weights + strip.weight, strip.step, 0, 3, kind)
+            elif strip.first == 1:
+                if strip.last == 2:
+                    band_strip(sums, source, offsets + strip.offsets, strip.taps,
+                               weights + strip.weight, strip.step, 1, 2, kind)
+                elif strip.last == 3:
+                    band_strip(sums, source, offsets + strip.offsets, strip.taps,
+                               weights + strip.weight, strip.step, 1, 3, kind)
+                else:
+                    band_strip(sums, source, offsets + strip.offsets, strip.taps,
+                               weights + strip.weight, strip.step, 1, 4, kind)
+            elif strip.first == 2:
+                if strip.last == 3:
+                    band_strip(sums, source, offsets + strip.offsets, strip.taps,
+                               weights + strip.weight, strip.step, 2, 3, kind)
+                else:
+                    band_strip(sums, source, offsets + strip.offsets, strip.taps,
+                               weights + strip.weight, strip.step, 2, 4, kind)
+            else:
+                band_strip(sums, source, offsets + strip.offsets, strip.taps,
+                           weights + strip.weight, strip.step, 3, 4, kind)
+        for i in range(BAND):
+            for j in range(BAND_VECTORS if width is wide else 1):
+                left = valid - j * VECTOR_BYTES
+                if left >= VECTOR_BYTES:
+                    STORE(target + i * pitch + j * VECTOR_BYTES, sums[i][j])
+                elif left > 0:
+                    STORE_PART(target + i * pitch + j * VECTOR_BYTES, sums[i][j], left)
+        source += VECTOR_BYTES * (BAND_VECTORS if width is wide else 1)
+        target += VECTOR_BYTES * (BAND_VECTORS if width is wide else 1)
+        valid -= VECTOR_BYTES * (BAND_VECTORS if width is wide else 1)
+
+
+cdef inline Py_ssize_t multiply_bands(
+    const char *source, Table table, const Pass *step, const char *weights, const char *bias,
+    char *target, Py_ssize_t target_pitch, Py_ssize_t row_count, Py_ssize_t valid,
+    Py_ssize_t pitch, real *_,
+) noexcept nogil:
+    """As many whole bands as there are in a number of rows; returns the rows done."""
+    cdef const Strip *strips = <const Strip *> &table[step.strips]
+    cdef const Py_ssize_t *offsets = &table[0]
+    cdef Py_ssize_t vectors = (valid + VECTOR_BYTES - 1) // VECTOR_BYTES
+    # A wide run may be part empty, if that is less work than single ones.
+    cdef Py_ssize_t runs = (vectors + BAND_VECTORS // 4) // BAND_VECTORS
+    cdef Py_ssize_t done = min(runs * BAND_VECTORS, vectors)
+    cdef Py_ssize_t _band
+    for _band in range(row_count // BAND):
+        if real is double:
+            multiply_band(source, offsets, strips, step.strip_count, weights, bias, target,
+                          target_pitch, valid, runs, <vd *> NULL, <wide *> NULL)
+            multiply_band(source + done * VECTOR_BYTES, offsets, strips, step.strip_count,
+                          weights, bias, target + done * VECTOR_BYTES, target_pitch,
+                          valid - done * VECTOR_BYTES, vectors - done, <vd *> NULL,
+                          <single *> NULL)
+        else:
+            multiply_band(source, offsets, strips, step.strip_count, weights, bias, target,
+                          target_pitch, valid, runs, <vf *> NULL, <wide *> NULL)
+            multiply_band(source + done * VECTOR_BYTES, offsets, strips, step.strip_count,
+                          weights, bias, target + done * VECTOR_BYTES, target_pitch,
+                          valid - done * VECTOR_BYTES, vectors - done, <vf *> NULL,
+                          <single *> NULL)
+        source += BAND * pitch
+        target += BAND * target_pitch
+    return row_count // BAND * BAND

@@ -1,0 +1,69 @@
+"""What the stages of the engine hand to each other."""
+
+from fastconv.engine.simd cimport MAX_ROWS
+
+# The fields of planning.Plan and planning.Pass, in their order.
+cdef struct Plan:
+    Py_ssize_t passes
+    Py_ssize_t images, groups, channels
+    Py_ssize_t in_image, in_group, in_channel, in_z, in_y, in_x
+    Py_ssize_t size_z, size_y, size_x
+    Py_ssize_t border
+    Py_ssize_t stride_z, stride_y, stride_x
+    Py_ssize_t first_z, first_y, first_x
+    Py_ssize_t halo_z, halo_y, halo_x
+    Py_ssize_t phases_z, phases_y, phases_x
+    Py_ssize_t residues
+    Py_ssize_t grid_z, grid_y, grid_x
+    Py_ssize_t tile_z, tile_y, tile_x
+    Py_ssize_t tiles_z, tiles_y, tiles_x
+    Py_ssize_t chunks
+    Py_ssize_t pitch, plane, phase, channel
+    Py_ssize_t layout, panel, panel_pitch
+    Py_ssize_t scratch, scratch_size
+
+cdef struct Pass:
+    Py_ssize_t groups, planes, channels, taps, blocks
+    Py_ssize_t operand, weight_outer, weight_inner, weight_channel, gather, contiguous
+    Py_ssize_t packed
+    Py_ssize_t bias_operand, bias_stride, bias
+    Py_ssize_t source, source_group, source_plane, source_z, offsets
+    Py_ssize_t halo_z, halo_y
+    Py_ssize_t target, target_group, target_plane, target_channel, target_z
+    Py_ssize_t swapped, positions, columns, column_offsets
+    Py_ssize_t strips, strip_count
+    Py_ssize_t out_offset, out_image, out_group, out_inner, out_channel, out_z, out_y, out_x
+    Py_ssize_t limit_z, limit_y, limit_x
+
+# A strip: taps that lie side by side in one row of the scratch, and what they are to the
+# rows first .. last of a band. The weight of row r is `weight` - (r - first) * `step`.
+cdef struct Strip:
+    Py_ssize_t first, last, taps, offsets, weight, step
+
+# The tile that a thread is at: its origin, its extent and what it belongs to.
+cdef struct Tile:
+    Py_ssize_t image, group, chunk
+    Py_ssize_t z, y, x
+    Py_ssize_t rows_z, rows_y, rows_x
+
+# At the start of each thread's scratch; place -1: nothing laid out yet.
+cdef struct Worker:
+    Py_ssize_t place
+    Tile tile
+    double zeros[MAX_ROWS]
+
+cdef enum:
+    ZEROS, REFLECT, REPLICATE, CIRCULAR, SYMMETRIC
+
+ctypedef fused real:
+    float
+    double
+
+# Views, so that a checked build (FASTCONV_DEBUG) finds an offset that is out of bounds.
+ctypedef const Py_ssize_t[::1] Table
+ctypedef char[::1] Memory
+
+
+cdef inline Py_ssize_t part(Py_ssize_t index, Py_ssize_t parts, Py_ssize_t whole) noexcept nogil:
+    """Where part `index` of an even division starts."""
+    return index * whole // parts

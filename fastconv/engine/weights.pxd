@@ -1,0 +1,116 @@
+"""Weights in the order in which the register tiles read them."""
+
+from libc.string cimport memcpy, memset
+
+from fastconv.engine.plan cimport *
+from fastconv.engine.simd cimport *
+
+
+cdef inline void transpose(
+    char *target, Py_ssize_t target_pitch, const char *source, Py_ssize_t source_pitch,
+    Py_ssize_t squares, int height, vector *_,
+) noexcept nogil:
+    """Squares of elements along a row of the source become rows of the target.
+
+    Only `height` rows of the source are there, at most as many as a vector has lanes.
+    """
+    cdef vector a[MAX_LANES]
+    cdef vector b[MAX_LANES]
+    cdef Py_ssize_t _square
+    cdef int i, _turn
+    for _square in range(squares):
+        for i in range(LANES(a[0])):
+            LOAD(a[i], source + min(i, height - 1) * source_pitch)
+        for _turn in range(LOG2_LANES(a[0])):
+            for i in range(LANES(a[0]) // 2):
+                ZIP_LOW(b[2 * i], a[i], a[i + LANES(a[0]) // 2])
+                ZIP_HIGH(b[2 * i + 1], a[i], a[i + LANES(a[0]) // 2])
+            for i in range(LANES(a[0])):
+                a[i] = b[i]
+        for i in range(LANES(a[0])):
+            STORE_PART(target + i * target_pitch, a[i], height * LANE_BYTES(a[0]))
+        source += VECTOR_BYTES
+        target += LANES(a[0]) * target_pitch
+
+
+cdef inline void pack_block(
+    Py_ssize_t index, Memory memory, Table table, const char **operands, const Pass *step,
+    real *_,
+) noexcept nogil:
+    """One block of output channels of one group: its biases, its weights as [taps][rows]."""
+    cdef Py_ssize_t size = sizeof(real)
+    cdef Py_ssize_t lanes = VECTOR_BYTES // size
+    cdef Py_ssize_t group = index // step.blocks
+    cdef Py_ssize_t b = index % step.blocks
+    cdef Py_ssize_t m = part(b, step.blocks, step.channels)
+    cdef Py_ssize_t height = part(b + 1, step.blocks, step.channels) - m
+    cdef Py_ssize_t first = group * step.channels + m
+    cdef Py_ssize_t done = 0
+    cdef const Py_ssize_t *gather
+    cdef real *bias = <real *> &memory[step.bias + first * size]
+    cdef const char *source
+    cdef char *target
+    cdef Py_ssize_t i, k
+    for i in range(height):
+        # Added to zero, as by a swapped pass: -0 becomes 0.
+        bias[i] = 0
+        if step.bias_operand >= 0:
+            bias[i] = bias[i] + (
+                <const real *> (operands[step.bias_operand] + (first + i) * step.bias_stride))[0]
+    if step.packed < 0 or step.taps == 0:
+        return
+    gather = &table[step.gather]
+    target = &memory[step.packed + first * step.taps * size]
+    source = operands[step.operand] + (
+        group // step.groups * step.weight_outer + group % step.groups * step.weight_inner
+        + m * step.weight_channel)
+    if step.contiguous:
+        done = step.taps // lanes * lanes
+        for i in range((height + lanes - 1) // lanes):
+            if real is double:
+                transpose(
+                    target + i * VECTOR_BYTES, height * size,
+                    source + i * lanes * step.weight_channel, step.weight_channel,
+                    done // lanes, <int> min(lanes, height - i * lanes), <vd *> NULL)
+            else:
+                transpose(
+                    target + i * VECTOR_BYTES, height * size,
+                    source + i * lanes * step.weight_channel, step.weight_channel,
+                    done // lanes, <int> min(lanes, height - i * lanes), <vf *> NULL)
+    for k in range(done, step.taps):
+        for i in range(height):
+            (<real *> target)[k * height + i] = (
+                <const real *> (source + gather[k] + i * step.weight_channel))[0]
+
+
+cdef inline void gather_columns(
+    char *target, Memory memory, Table table, const char **operands, const Pass *step,
+    Py_ssize_t group, Py_ssize_t m, Py_ssize_t width, real *_,
+) noexcept nogil:
+    """Output channels m .. m + width as [1 + taps][two vectors]; row 0 is the bias."""
+    cdef Py_ssize_t size = sizeof(real)
+    cdef Py_ssize_t lanes = VECTOR_BYTES // size
+    cdef Py_ssize_t pitch = 2 * VECTOR_BYTES
+    cdef Py_ssize_t done = 0
+    cdef Py_ssize_t i, k
+    cdef const Py_ssize_t *gather = &table[step.gather]
+    cdef const char *source = operands[step.operand] + (
+        group * step.weight_outer + m * step.weight_channel)
+    memset(target, 0, pitch)
+    memcpy(target, &memory[step.bias + (group * step.channels + m) * size], width * size)
+    target += pitch
+    if step.contiguous:
+        done = step.taps // lanes * lanes
+        for i in range((width + lanes - 1) // lanes):
+            if real is double:
+                transpose(target + i * VECTOR_BYTES, pitch,
+                          source + i * lanes * step.weight_channel, step.weight_channel,
+                          done // lanes, <int> min(lanes, width - i * lanes), <vd *> NULL)
+            else:
+                transpose(target + i * VECTOR_BYTES, pitch,
+                          source + i * lanes * step.weight_channel, step.weight_channel,
+                          done // lanes, <int> min(lanes, width - i * lanes), <vf *> NULL)
+    for k in range(done, step.taps):
+        for i in range(width):
+            (<real *> (target + k * pitch))[i] = (
+                <const real *> (source + gather[k] + i * step.weight_channel))[0]
