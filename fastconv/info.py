@@ -92,7 +92,10 @@ class Explanation(NamedTuple):
     Attributes
     ----------
     method : str
-        How the sums are computed, and in how many passes.
+        How the sums are computed: ``'direct'``, by register tiles of output channels and
+        positions; with ``'bands'`` of rows where there is one output channel, or ``'swapped'``
+        where an image is so small that vectors run over output channels; and the number of
+        passes, one after the other, or of phases, side by side. The bits are the same.
     simd : str
         The instruction set, as in `show_config`.
     threads : int
@@ -192,12 +195,8 @@ def explain(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Expla
         raise ValueError(f"{getattr(function, '__name__', function)} runs no convolution")
     plans = [c.plan for c in calls if c.plan is not None]
     last = calls[-1]
-    names = [
-        "direct" if len(plan.register_tiles) == 1
-        else f"direct, {len(plan.register_tiles)} passes" for plan in plans
-    ]  # fmt: skip
     return Explanation(
-        " + ".join(names) or "nothing to compute",
+        " + ".join(plan.method for plan in plans) or "nothing to compute",
         dispatch.chosen,
         max((plan.threads for plan in plans), default=1),
         plans[-1].tile if plans else (),

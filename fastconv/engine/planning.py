@@ -132,7 +132,7 @@ class Plan(NamedTuple):
     tile: tuple[int, int, int]
     tasks: int
     flops: int
-    register_tiles: tuple[tuple[int, int], ...]
+    method: str
 
 
 #: Scratch that stays in the second-level cache beside a block of weights.
@@ -153,18 +153,48 @@ def _aligned(size):
 
 
 class _Axis(NamedTuple):
-    """One axis of the lay-out: its phases, the lowest coordinate and how many beyond a tile."""
+    """One axis of the lay-out.
+
+    It has a plane for each of `residues`, of the input's elements stride * j + residue for
+    j from `first` on, `halo` more than a tile has outputs. A tap is found in its plane, so
+    many places from the first.
+    """
 
     residues: list[int]
     first: int
     halo: int
+    taps: dict[int, tuple[int, int]]
 
 
-def _axis(problem, a):
+def _axis(problem, a, apart=False):
+    """Axis `a`: a plane for each phase of its stride or, apart, for each of its taps.
+
+    Taps far apart, by a large dilation, leave most of what is between them unread.
+    """
+    stride = problem.stride[a]
     taps = {tap[a] for step in problem.steps if step.reduces[a] for tap in step.taps} or {0}
-    places = [tap // problem.stride[a] for tap in taps]
-    residues = sorted({tap % problem.stride[a] for tap in taps})
-    return _Axis(residues, min(places), max(places) - min(places))
+    if apart:
+        residues = sorted(taps)
+        return _Axis(residues, 0, 0, {tap: (residues.index(tap), 0) for tap in taps})
+    residues = sorted({tap % stride for tap in taps})
+    places = [tap // stride for tap in taps]
+    first = min(places)
+    return _Axis(
+        residues,
+        first,
+        max(places) - first,
+        {tap: (residues.index(tap % stride), tap // stride - first) for tap in taps},
+    )
+
+
+def _lay_outs(problem):
+    """The ways to lay the axes out that are worth a thought."""
+    dense = [_axis(problem, a) for a in range(3)]
+    apart = [
+        _axis(problem, a, apart=True) if axis.halo >= 2 * len(axis.taps) else axis
+        for a, axis in enumerate(dense)
+    ]
+    return [dense] if apart == dense else [dense, apart]
 
 
 def _flat(problem):
@@ -348,8 +378,16 @@ class _Costs:
         return 1 + 0.25 * np.maximum(scratch / SCRATCH_BUDGET - 1, 0)
 
 
-def _choose(problem, axes, threads):
-    """Cycles, tile, chunks of output channels and whether to swap, for the least time."""
+class _Choice(NamedTuple):
+    cycles: float
+    axes: list[_Axis]
+    tile: tuple[int, int, int]
+    chunks: int
+    swapped: bool
+
+
+def _choose(problem, threads):
+    """The lay-out, tile, chunks of output channels and whether to swap, for the least time."""
     grids = np.meshgrid(*map(_splits, problem.grid), indexing="ij")
     tiles = [t.ravel().astype(np.float64) for t in grids]
     count = (
@@ -357,13 +395,15 @@ def _choose(problem, axes, threads):
         * problem.groups
         * math.prod(np.ceil(n / t) for n, t in zip(problem.grid, tiles, strict=True))
     )
-    costs = _Costs(problem, axes, tiles)
     side_by_side = all(s.output for s in problem.steps)
-    ways = [(False, kernels.ROWS, costs.direct())]
-    if side_by_side and all(s.inputs for s in problem.steps):
-        ways.append((True, 2 * costs.lanes, costs.swapped()))
+    ways = []
+    for axes in _lay_outs(problem):
+        costs = _Costs(problem, axes, tiles)
+        ways.append((axes, False, kernels.ROWS, costs.direct()))
+        if side_by_side and all(s.inputs for s in problem.steps):
+            ways.append((axes, True, 2 * costs.lanes, costs.swapped()))
     best = None
-    for swapped, height, (once, lay_out, multiply) in ways:
+    for axes, swapped, height, (once, lay_out, multiply) in ways:
         blocks = min((-(-s.outputs // height) for s in problem.steps), default=1)
         # Output channels are shared out only where there are too few tiles to share.
         for chunks in sorted({1, threads, 2 * threads, 4 * threads} if side_by_side else {1}):
@@ -373,15 +413,15 @@ def _choose(problem, axes, threads):
                 lay_out + multiply / chunks
             )
             at = int(np.argmin(cost))
-            if best is None or cost[at] < 0.98 * best[0]:
-                best = cost[at], tuple(int(t[at]) for t in tiles), chunks, swapped
+            if best is None or cost[at] < 0.98 * best.cycles:
+                tile = tuple(int(t[at]) for t in tiles)
+                best = _Choice(cost[at], axes, tile, chunks, swapped)
     return best
 
 
 def plan(problem, threads):
     """Plan `problem` for at most so many threads."""
     problem = _column(_flat(problem))
-    axes = [_axis(problem, a) for a in range(3)]
     size = problem.dtype.itemsize
     macs = sum(
         problem.images
@@ -393,11 +433,11 @@ def plan(problem, threads):
         * math.prod(s.output.sizes if s.output else problem.grid)
         for s in problem.steps
     )
-    cycles, *choice = _choose(problem, axes, 1)
-    threads = max(1, min(threads, int(cycles) // WORTH_A_THREAD))
+    choice = _choose(problem, 1)
+    threads = max(1, min(threads, int(choice.cycles) // WORTH_A_THREAD))
     if threads > 1:
-        _, *choice = _choose(problem, axes, threads)
-    tile, chunks, swapped = choice
+        choice = _choose(problem, threads)
+    _, axes, tile, chunks, swapped = choice
     tiles = [-(-g // t) for g, t in zip(problem.grid, tile, strict=True)]
     tasks = problem.images * problem.groups * math.prod(tiles) * chunks
     threads = min(threads, tasks)
@@ -423,7 +463,7 @@ def plan(problem, threads):
         if step.output is None:
             channels = step.groups * step.outputs
             target = _buffer(source.end, channels, left, axes, tile, size, True)
-        offsets, gather = _offsets(problem, step, axes, source, pitch, size)
+        offsets, gather = _offsets(step, axes, source, pitch, size)
         contiguous = gather == list(range(0, taps * size, size))
         in_place = step.outputs == 1 and contiguous
         groups = problem.groups * step.groups
@@ -518,11 +558,24 @@ def plan(problem, threads):
         tile,
         tasks,
         2 * macs,
-        tuple((-(-p.channels // max(p.blocks, 1)), p.taps) for p in passes),
+        _method(problem, passes),
     )
 
 
-def _offsets(problem, step, axes, source, pitch, size):
+def _method(problem, passes):
+    """What `explain` calls it; see the head of kernels.pyx."""
+    words = ["direct"]
+    if any(p.swapped for p in passes):
+        words.append("swapped")
+    if any(p.strip_count for p in passes):
+        words.append("bands")
+    if len(passes) > 1:
+        kind = "phases" if problem.steps[0].output else "passes"
+        words.append(f"{len(passes)} {kind}")
+    return ", ".join(words)
+
+
+def _offsets(step, axes, source, pitch, size):
     """Where each weight's input lies in the scratch, and where the weight itself lies."""
     places = [0] * len(step.taps)
     for a, unit in enumerate((source.plane, pitch, size)):
@@ -530,9 +583,8 @@ def _offsets(problem, step, axes, source, pitch, size):
             # Phases of the axes still in the buffer after this one.
             after = math.prod(len(axes[b].residues) for b in range(a + 1, 3) if source.left[b])
             for t, tap in enumerate(step.taps):
-                place, residue = divmod(tap[a], problem.stride[a])
-                places[t] += (place - axes[a].first) * unit
-                places[t] += axes[a].residues.index(residue) * after * source.phase
+                plane, place = axes[a].taps[tap[a]]
+                places[t] += place * unit + plane * after * source.phase
     inputs = np.arange(step.inputs)[:, None]
     offsets = inputs * source.channel + np.array(places, np.intp)
     gather = inputs * step.strides[3] + np.array(step.gather, np.intp)
