@@ -99,12 +99,14 @@ def _converted(arrays, describe, parameters, out):
 def _check_out(out, shape, dtype, arrays):
     if not isinstance(out, np.ndarray):
         raise TypeError(f"out must be a NumPy array, got {type(out).__name__}")
-    if out.dtype != dtype or not out.flags.aligned:
+    if out.dtype != dtype:
         raise TypeError(f"out has dtype {out.dtype}, expected {dtype}")
     if out.shape != shape:
         raise ValueError(f"out has shape {out.shape}, expected {shape}")
     if not out.flags.writeable:
         raise ValueError("out is read-only, expected a writeable array")
+    if not out.flags.aligned:
+        raise ValueError("out is not aligned, expected an array of whole elements in memory")
     extent = sorted(
         (abs(stride), size) for stride, size in zip(out.strides, shape, strict=True) if size > 1
     )

@@ -473,13 +473,13 @@ def plan(problem, threads):
         if not in_place and not swapped:
             weights = packed
             packed = _aligned(packed + groups * step.outputs * taps * size)
-        strips, strip_offsets = [], []
-        if step.outputs == 1 and not swapped:
-            unit = step.output is None or step.output.spatial[2] == size
-            found, strip_offsets = _strips(problem.stride[1], step, offsets, pitch, size)
-            if unit and tile[1] >= kernels.BAND_ROWS and found:
-                start = len(table) + 2 * taps + len(found) * len(Strip._fields)
-                strips = [v for s in found for v in s._replace(offsets=start + s.offsets)]
+        strips, strip_count = [], 0
+        contiguous_rows = step.output is None or step.output.spatial[2] == size
+        if step.outputs == 1 and contiguous_rows and tile[1] >= kernels.BAND_ROWS and not swapped:
+            start = len(table) + 2 * taps
+            strips, strip_count = _strips(
+                problem.stride[1], step, offsets, source.channel, pitch, size, start
+            )
         out = step.output or Output(0, 0, 0, 0, 0, (0, 0, 0), (0, 0, 0))
         passes.append(
             Pass(
@@ -515,7 +515,7 @@ def plan(problem, threads):
                 columns=columns,
                 column_offsets=column_offsets,
                 strips=len(table) + 2 * taps,
-                strip_count=len(strips) // len(Strip._fields),
+                strip_count=strip_count,
                 out_offset=out.offset,
                 out_image=out.image,
                 out_group=out.group,
@@ -530,7 +530,6 @@ def plan(problem, threads):
             )
         )
         table += offsets + gather + strips
-        table += strip_offsets
         source = target or source
         end = max(end, source.end)
         if swapped:
@@ -591,34 +590,43 @@ def _offsets(step, axes, source, pitch, size):
     return offsets.ravel().tolist(), gather.ravel().tolist()
 
 
-def _strips(stride, step, offsets, pitch, size):
-    """The strips of a band, and their offsets; none if its rows would not share enough.
+def _strips(stride, step, offsets, channel, pitch, size, start):
+    """The strips of a band and, after them, their offsets, for the table from `start` on.
 
     Row r of a band sees, with line y of the kernel, the row stride * r + y of the input.
     Those rows are gone through from the first to the last, so that each row of the band
-    adds up its taps in their order.
+    adds up its taps in their order. Nothing if the rows would not share enough.
     """
-    if step.taps != sorted(step.taps):
-        return [], []
+    if not step.inputs or step.taps != sorted(step.taps):
+        return [], 0
     starts = [t for t, tap in enumerate(step.taps) if t == 0 or tap[:2] != step.taps[t - 1][:2]]
     lines = list(zip(starts, [*starts[1:], len(step.taps)], strict=True))
     strips, places = [], []
-    for first in range(0, len(offsets), len(step.taps)):
-        for _, plane in itertools.groupby(lines, key=lambda line: step.taps[line[0]][0]):
-            by_row = {}
-            for line in plane:
-                for r in range(kernels.BAND_ROWS):
-                    by_row.setdefault(stride * r + step.taps[line[0]][1], {})[r] = line
-            for row in sorted(by_row):
-                users = by_row[row]
-                for r in sorted(users):
-                    start, stop = (first + t for t in users[r])
-                    seen = [offset + r * pitch for offset in offsets[start:stop]]
-                    if r - 1 in users and places[strips[-1].offsets :] == seen:
-                        before = first + users[r - 1][0]
-                        strips[-1] = strips[-1]._replace(last=r + 1, step=(before - start) * size)
-                        continue
-                    strips.append(Strip(r, r + 1, stop - start, len(places), start * size, 0))
+    for _, plane in itertools.groupby(lines, key=lambda line: step.taps[line[0]][0]):
+        by_row = {}
+        for line in plane:
+            for r in range(kernels.BAND_ROWS):
+                by_row.setdefault(stride * r + step.taps[line[0]][1], {})[r] = line
+        for row in sorted(by_row):
+            users = by_row[row]
+            for r in sorted(users):
+                first, stop = users[r]
+                seen = [offset + r * pitch for offset in offsets[first:stop]]
+                if r - 1 in users and places[strips[-1].offsets :] == seen:
+                    apart = users[r - 1][0] - first
+                    strips[-1] = strips[-1]._replace(last=r + 1, step=apart * size)
+                else:
+                    strips.append(Strip(r, r + 1, stop - first, len(places), first * size, 0))
                     places += seen
-    worth = 3 * len(places) <= 2 * kernels.BAND_ROWS * len(offsets)
-    return (strips, places) if worth else ([], [])
+    if 3 * len(places) > 2 * kernels.BAND_ROWS * len(step.taps):
+        return [], 0
+    # The same again for every input channel.
+    c = np.arange(step.inputs)[:, None]
+    count = step.inputs * len(strips)
+    every = np.tile(np.array(strips, np.intp), (step.inputs, 1)).reshape(step.inputs, -1, 6)
+    every[:, :, Strip._fields.index("offsets")] += (
+        start + count * len(Strip._fields) + c * len(places)
+    )
+    every[:, :, Strip._fields.index("weight")] += c * len(step.taps) * size
+    moved = np.array(places, np.intp) + c * channel
+    return every.ravel().tolist() + moved.ravel().tolist(), count
