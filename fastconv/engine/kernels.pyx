@@ -346,6 +346,45 @@ cdef class Program:
                         threads, <float *> NULL)
 
 
+# ---- For planning.py and the benchmarks ---------------------------------------------
+
+cdef void only_multiply(
+    Py_ssize_t turns, const char *numbers, char *result, vector *_,
+) noexcept nogil:
+    """Twelve independent chains of multiply-adds, and nothing else."""
+    cdef vector sums[12]
+    cdef vector w[2]
+    cdef Py_ssize_t _outer, _turn
+    cdef int i
+    for _outer in range(1):
+        BROADCAST(w[0], numbers)
+        BROADCAST(w[1], numbers + LANE_BYTES(w[0]))
+        for i in range(12):
+            BROADCAST(sums[i], numbers + i * LANE_BYTES(w[0]))
+        for _turn in range(turns):
+            for i in range(12):
+                sums[i] = sums[i] * w[0] + w[1]
+        for i in range(12):
+            STORE(result + i * VECTOR_BYTES, sums[i])
+
+
+def peak_work(Py_ssize_t turns, bint is_double):
+    """Work at the peak of one core, to be timed; returns the floating-point operations."""
+    cdef float[12] floats
+    cdef double[12] doubles
+    # On the heap, where the compiler cannot see that nobody looks at it.
+    cdef char[::1] result = bytearray(12 * VECTOR_BYTES)
+    cdef int i
+    for i in range(12):
+        floats[i] = doubles[i] = 1 / (2. + i)
+    with nogil:
+        if is_double:
+            only_multiply(turns, <const char *> doubles, &result[0], <vd *> NULL)
+        else:
+            only_multiply(turns, <const char *> floats, &result[0], <vf *> NULL)
+    return 2 * 12 * turns * (VECTOR_BYTES // (8 if is_double else 4))
+
+
 VECTOR = VECTOR_BYTES
 ROWS = ROWS_LIMIT
 BAND_ROWS = BAND
