@@ -388,6 +388,7 @@ def peak_work(Py_ssize_t turns, bint is_double):
 VECTOR = VECTOR_BYTES
 ROWS = ROWS_LIMIT
 BAND_ROWS = BAND
+TABLE_SLACK = AHEAD
 
 
 def vectors(int height):

@@ -28,6 +28,9 @@ cdef inline void multiply(
                 sums[i][j] = w[i]
         weight = weights
         for k in range(taps):
+            at = source + offsets[k + AHEAD]
+            for j in range(VECTORS(sizeof(rows)) if width is wide else 1):
+                PREFETCH(at + j * VECTOR_BYTES)
             at = source + offsets[k]
             for j in range(VECTORS(sizeof(rows)) if width is wide else 1):
                 LOAD(x[j], at + j * VECTOR_BYTES)

@@ -549,7 +549,8 @@ def plan(problem, threads):
         kernels.Program(
             np.array(fields, np.intp),
             np.array(passes, np.intp).ravel(),
-            np.array([*table, 0], np.intp),
+            # The kernels look some taps ahead.
+            np.array(table + [0] * kernels.TABLE_SLACK, np.intp),
             problem.dtype == np.float64,
         ),
         threads,

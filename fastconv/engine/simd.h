@@ -35,6 +35,10 @@ typedef vd vdu __attribute__((aligned(1), may_alias));
 /* The same vector anywhere in memory. */
 #define UNALIGNED(v) __typeof__(_Generic((v), vf: (vfu){0}, vd: (vdu){0}))
 
+/* Into the first-level cache, so many taps ahead: the hardware does not guess where taps lie. */
+#define PREFETCH(p) __builtin_prefetch((p), 0, 3)
+#define AHEAD 8
+
 /* v = memory; memory = v; v = the element at p in every lane. */
 #define LOAD(v, p) ((v) = *(const UNALIGNED(v) *)(p))
 #define STORE(p, v) (*(UNALIGNED(v) *)(p) = (v))

@@ -8,6 +8,7 @@ cdef extern from "simd.h" nogil:
     void LOAD(...)
     void STORE(...)
     void BROADCAST(...)
+    void PREFETCH(...)
     void STORE_PART(...)
     void LOAD_PART(...)
     void EVEN(...)
@@ -18,7 +19,7 @@ cdef extern from "simd.h" nogil:
     int LOG2_LANES(...)
     int VECTORS(int rows)
     const int MAX_ROWS, MAX_VECTORS, MAX_LANES, ROWS_LIMIT
-    const int VECTOR_BYTES, BAND, BAND_VECTORS
+    const int AHEAD, VECTOR_BYTES, BAND, BAND_VECTORS
 
     ctypedef struct rows1:
         char size[1]
