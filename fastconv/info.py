@@ -33,7 +33,7 @@ def show_config(mode: Literal["stdout", "dicts"] = "stdout") -> dict[str, Any] |
         - simd: the instruction set 'chosen', and those 'available', best last. x86-64-v2, v3
           and v4 are in short SSE4.2, AVX2 and AVX-512. The environment variable
           ``FASTCONV_SIMD`` forces one when fastconv is imported.
-        - openmp: whether it is 'enabled', the 'version' of the standard as a date (yyyymm),
+        - openmp: whether it is 'enabled', the 'runtime', the 'version' of the standard (yyyymm),
           and 'max_threads', how many threads it would use by itself.
         - threads: what `get_num_threads` returns.
         - compiler: its version.
@@ -66,6 +66,7 @@ def show_config(mode: Literal["stdout", "dicts"] = "stdout") -> dict[str, Any] |
         "simd": {"chosen": dispatch.chosen, "available": list(dispatch.available)},
         "openmp": {
             "enabled": bool(_system.OPENMP_VERSION),
+            "runtime": _system.OPENMP_RUNTIME,
             "version": _system.OPENMP_VERSION,
             "max_threads": _system.max_threads(),
         },

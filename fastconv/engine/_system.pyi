@@ -1,5 +1,6 @@
 COMPILER_VERSION: str
 DEBUG: bool
+OPENMP_RUNTIME: str
 OPENMP_VERSION: int
 
 def cache_size() -> int: ...

@@ -32,15 +32,19 @@ cdef extern from *:
     }
     #if defined(__clang__)
     #define COMPILER "Clang " __VERSION__
+    #define RUNTIME "libomp"
     #elif defined(__GNUC__)
     #define COMPILER "GCC " __VERSION__
+    #define RUNTIME "libgomp"
     #else
     #define COMPILER "unknown"
+    #define RUNTIME "unknown"
     #endif
     """
     int cpu_level()
     long cache_bytes()
     const char *COMPILER
+    const char *RUNTIME
 
 cdef extern from *:
     const int FASTCONV_DEBUG
@@ -66,5 +70,6 @@ def cache_size():
 
 
 OPENMP_VERSION = _OPENMP
+OPENMP_RUNTIME = RUNTIME.decode() if _OPENMP else "none"
 COMPILER_VERSION = COMPILER.decode()
 DEBUG = bool(FASTCONV_DEBUG)

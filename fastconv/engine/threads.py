@@ -81,9 +81,9 @@ def get_num_threads() -> int:
 
     The innermost `num_threads` block counts, then `set_num_threads`, then the environment
     variable ``FASTCONV_NUM_THREADS``, then OpenMP's own maximum, which follows
-    ``OMP_NUM_THREADS`` and the CPU affinity of the process at import. A limit that is put on
-    OpenMP later, as by ``threadpoolctl.threadpool_limits``, caps them all. A forked child of
-    a process that has used threads gets 1: OpenMP runtimes cannot be used there.
+    ``OMP_NUM_THREADS`` and the CPU affinity of the process at import. Another limit that is
+    put on OpenMP later, as by ``threadpoolctl.threadpool_limits``, caps them all. A forked
+    child of a process that has used threads gets 1: OpenMP runtimes cannot be used there.
 
     Returns
     -------
