@@ -20,6 +20,13 @@ _KEEP = 4
 _KEEP_BYTES = 1 << 26
 
 
+def _aligned_bytes(count):
+    """Memory that begins at a cache line, as vectors like it."""
+    memory = np.empty(count + 64, np.int8)
+    start = -memory.ctypes.data % 64
+    return memory[start : start + count]
+
+
 def run(plan, operands, output):
     """Run a plan on its operands: the input, the weights, the biases."""
     if plan.threads > 1:
@@ -29,7 +36,7 @@ def run(plan, operands, output):
     except IndexError:
         workspace = None
     if workspace is None or workspace.size < plan.workspace:
-        workspace = kernels.Workspace(np.empty(plan.workspace, np.int8))
+        workspace = kernels.Workspace(_aligned_bytes(plan.workspace))
     plan.program.run(operands, output, workspace, plan.threads)
     if len(_workspaces) < _KEEP and workspace.size <= _KEEP_BYTES:
         _workspaces.append(workspace)

@@ -44,6 +44,10 @@ from fastconv.engine.plan cimport *
 from fastconv.engine.simd cimport *
 from fastconv.engine.store cimport multiply_to_output
 from fastconv.engine.weights cimport gather_columns, pack_block
+from fastconv.engine.winograd cimport (
+    PLANES, SHORT, TILE, copy_tested, transform_inputs, transform_results, transformed,
+    transformed_plane,
+)
 
 cdef extern from "openmp.h" nogil:
     int omp_get_thread_num()
@@ -208,6 +212,112 @@ cdef void run_swapped(
                         <const real *> (panel + i * 2 * VECTOR_BYTES))[j]
 
 
+# ---- Winograd ------------------------------------------------------------------------
+
+cdef void transform_tile(
+    Memory memory, Py_ssize_t scratch, Table table, const char *source, const Plan *plan,
+    const Pass *step, const Tile *tile, real *kind,
+) noexcept nogil:
+    """Lay a tile's channels out one by one, to [36][inputs and kernel rows in z][tiles]."""
+    cdef const Py_ssize_t *residues = &table[plan.residues]
+    cdef const Py_ssize_t *offsets = &table[step.offsets]
+    cdef char *laid = &memory[scratch + plan.layout]
+    cdef char *target = &memory[scratch + step.positions]
+    cdef Py_ssize_t depth = step.reduction // plan.channels
+    cdef Py_ssize_t rows = tile.rows_y // TILE
+    cdef Py_ssize_t columns = tile.rows_x // TILE
+    cdef Py_ssize_t c, z
+    for c in range(plan.channels):
+        lay_out(laid, source + c * plan.in_channel, 1, plan, tile, residues, kind)
+        for z in range(depth):
+            if real is double:
+                transform_inputs(target, step.plane_pitch, laid + offsets[9 * z], plan.pitch,
+                                 rows, columns, step.row_tiles, <vd *> NULL)
+            else:
+                transform_inputs(target, step.plane_pitch, laid + offsets[9 * z], plan.pitch,
+                                 rows, columns, step.row_tiles, <vf *> NULL)
+            target += step.row_pitch
+
+
+cdef void store_rows(
+    char *out, const char *source, Py_ssize_t source_pitch, const Pass *step, const Tile *tile,
+    real *test,
+) noexcept nogil:
+    """Rows of tiles, four columns each, to the output; `test` gets NaN if not all is finite."""
+    cdef Py_ssize_t size = sizeof(real)
+    cdef Py_ssize_t rows = min(tile.rows_y, step.limit_y - tile.y)
+    cdef Py_ssize_t columns = min(tile.rows_x, step.limit_x - tile.x)
+    cdef Py_ssize_t y, x
+    cdef const char *row
+    cdef char *target
+    for y in range(rows):
+        row = source + y % TILE * source_pitch + y // TILE * TILE * step.row_tiles * size
+        target = out + y * step.out_y
+        if step.out_x == size:
+            if real is double:
+                copy_tested(target, row, columns * size, <char *> test, <vd *> NULL)
+            else:
+                copy_tested(target, row, columns * size, <char *> test, <vf *> NULL)
+        else:
+            for x in range(columns):
+                (<real *> (target + x * step.out_x))[0] = (<const real *> row)[x]
+                test[0] = test[0] + (<const real *> row)[x] * 0
+
+
+cdef void run_winograd(
+    Memory memory, Py_ssize_t scratch, Table table, char *output, const Plan *plan,
+    const Pass *step, const Tile *tile, real *kind,
+) noexcept nogil:
+    """All products and results of a tile, for one chunk of its output channels."""
+    cdef Py_ssize_t size = sizeof(real)
+    cdef Py_ssize_t vectors = (
+        tile.rows_y // TILE * step.row_tiles * size + VECTOR_BYTES - 1) // VECTOR_BYTES
+    cdef Py_ssize_t result_plane = step.result_pitch * ROWS_LIMIT * step.span + VECTOR_BYTES
+    cdef Py_ssize_t panel_pitch = 4 * step.result_pitch + VECTOR_BYTES
+    cdef char *results = &memory[scratch + step.columns]
+    cdef char *panel = &memory[scratch + plan.panel]
+    cdef const char *source = &memory[scratch + step.positions]
+    cdef const char *zeros = <const char *> (<Worker *> &memory[scratch]).zeros
+    cdef const char *bias
+    cdef char *out = (
+        output + step.out_offset + tile.image * step.out_image + tile.group * step.out_group
+        + tile.z * step.out_z + tile.y * step.out_y + tile.x * step.out_x)
+    cdef Py_ssize_t last = part(tile.chunk + 1, plan.chunks, step.blocks)
+    cdef Py_ssize_t block = part(tile.chunk, plan.chunks, step.blocks)
+    cdef Py_ssize_t start, stop, b, m, height, i, plane
+    cdef real[MAX_LANES] test
+    memset(test, 0, VECTOR_BYTES)
+    while block < last:
+        start = part(block, step.blocks, step.channels)
+        stop = min(block + step.span, last)
+        for plane in range(PLANES):
+            for b in range(block, stop):
+                m = part(b, step.blocks, step.channels)
+                height = part(b + 1, step.blocks, step.channels) - m
+                multiply_vectors(
+                    source + plane * step.plane_pitch, &table[step.column_offsets],
+                    step.reduction,
+                    &memory[step.packed
+                            + transformed(step, tile.group * step.blocks + b,
+                                          tile.group * step.channels + m, size)
+                            + plane * transformed_plane(step.reduction, height * size)],
+                    zeros, results + plane * result_plane + (m - start) * step.result_pitch,
+                    step.result_pitch, vectors, <int> height, kind)
+        for m in range(start, part(stop, step.blocks, step.channels)):
+            bias = &memory[step.bias + (tile.group * step.channels + m) * size]
+            if real is double:
+                transform_results(panel, panel_pitch, results + (m - start) * step.result_pitch,
+                                  result_plane, bias, vectors, <vd *> NULL)
+            else:
+                transform_results(panel, panel_pitch, results + (m - start) * step.result_pitch,
+                                  result_plane, bias, vectors, <vf *> NULL)
+            store_rows(out + m * step.out_channel, panel, panel_pitch, step, tile, test)
+        block = stop
+    for i in range(VECTOR_BYTES // size):
+        if not test[i] == 0:
+            memory[plan.flags + tile.image] = 1
+
+
 # ---- One tile -----------------------------------------------------------------------
 
 cdef void run_tile(
@@ -220,6 +330,7 @@ cdef void run_tile(
     cdef Py_ssize_t place = index // plan.chunks
     cdef Py_ssize_t left = place
     cdef Py_ssize_t i
+    cdef const char *source
     tile.chunk = index % plan.chunks
     if place != worker.place:
         worker.place = place
@@ -234,16 +345,20 @@ cdef void run_tile(
         tile.rows_z = min(plan.tile_z, plan.grid_z - tile.z)
         tile.rows_y = min(plan.tile_y, plan.grid_y - tile.y)
         tile.rows_x = min(plan.tile_x, plan.grid_x - tile.x)
-        lay_out(
-            &memory[scratch + plan.layout],
-            operands[0] + tile.image * plan.in_image + tile.group * plan.in_group,
-            plan, tile, &table[plan.residues], kind)
+        source = operands[0] + tile.image * plan.in_image + tile.group * plan.in_group
+        if passes[0].form == WINOGRAD:
+            transform_tile(memory, scratch, table, source, plan, passes, tile, kind)
+        else:
+            lay_out(&memory[scratch + plan.layout], source, plan.channels, plan, tile,
+                    &table[plan.residues], kind)
         for i in range(plan.passes):
-            if passes[i].swapped:
+            if passes[i].form == SWAPPED:
                 gather_positions(memory, scratch, table, plan, passes + i, tile, kind)
     for i in range(plan.passes):
-        if passes[i].swapped:
+        if passes[i].form == SWAPPED:
             run_swapped(memory, scratch, table, operands, output, plan, passes + i, tile, kind)
+        elif passes[i].form == WINOGRAD:
+            run_winograd(memory, scratch, table, output, plan, passes + i, tile, kind)
         else:
             run_pass(memory, scratch, table, operands, output, plan, passes + i, tile, kind)
 
@@ -251,15 +366,16 @@ cdef void run_tile(
 # ---- The whole ----------------------------------------------------------------------
 
 cdef void pack(
-    Py_ssize_t index, Memory memory, Table table, const char **operands, const Plan *plan,
-    const Pass *passes, real *kind,
+    Py_ssize_t index, Memory memory, Py_ssize_t scratch, Table table, const char **operands,
+    const Plan *plan, const Pass *passes, real *kind,
 ) noexcept nogil:
     """Block `index` of the blocks of all passes."""
     cdef Py_ssize_t s, blocks
     for s in range(plan.passes):
         blocks = plan.groups * passes[s].groups * passes[s].blocks
         if index < blocks:
-            pack_block(index, memory, table, operands, passes + s, kind)
+            pack_block(index, memory, &memory[scratch + plan.layout], table, operands, passes + s,
+                       kind)
             return
         index -= blocks
 
@@ -274,19 +390,22 @@ cdef void run_all(
     cdef Py_ssize_t i
     for i in range(plan.passes):
         blocks += plan.groups * passes[i].groups * passes[i].blocks
+    if passes[0].form == WINOGRAD:
+        memset(&memory[plan.flags], 0, plan.images)
     for i in range(threads):
         memset(&memory[plan.scratch + i * plan.scratch_size], 0, sizeof(Worker))
         (<Worker *> &memory[plan.scratch + i * plan.scratch_size]).place = -1
     if threads == 1:
         # No parallel region: nothing wakes up, and a forked child cannot hang.
         for i in range(blocks):
-            pack(i, memory, table, operands, plan, passes, kind)
+            pack(i, memory, plan.scratch, table, operands, plan, passes, kind)
         for i in range(tasks):
             run_tile(i, memory, plan.scratch, table, operands, output, plan, passes, kind)
         return
     with parallel(num_threads=threads):
         for i in prange(blocks, schedule='static'):
-            pack(i, memory, table, operands, plan, passes, kind)
+            pack(i, memory, plan.scratch + omp_get_thread_num() * plan.scratch_size, table,
+                 operands, plan, passes, kind)
         for i in prange(tasks, schedule='dynamic', chunksize=1):
             run_tile(i, memory, plan.scratch + omp_get_thread_num() * plan.scratch_size, table,
                      operands, output, plan, passes, kind)
@@ -330,7 +449,10 @@ cdef class Program:
         self.is_double = is_double
 
     def run(self, tuple operands, output, Workspace workspace, int threads):
-        """Compute; `operands` are the input, the weights and the biases."""
+        """Compute; `operands` are the input, the weights and the biases.
+
+        Returns the images whose result is not finite, which Winograd's must not decide.
+        """
         cdef const char *addresses[OPERANDS]
         cdef int i
         for i in range(len(operands)):
@@ -344,6 +466,9 @@ cdef class Program:
             else:
                 run_all(workspace.memory, self.table, addresses, target, &self.plan, passes,
                         threads, <float *> NULL)
+        if passes.form != WINOGRAD:
+            return ()
+        return [i for i in range(self.plan.images) if workspace.memory[self.plan.flags + i]]
 
 
 # ---- For planning.py and the benchmarks ---------------------------------------------
@@ -386,9 +511,20 @@ def peak_work(Py_ssize_t turns, bint is_double):
 
 
 VECTOR = VECTOR_BYTES
+#: Of one vector multiply-add at best.
+CYCLES = 1.0
 ROWS = ROWS_LIMIT
+FORMS = {"direct": DIRECT, "swapped": SWAPPED, "winograd": WINOGRAD}
 BAND_ROWS = BAND
 TABLE_SLACK = AHEAD
+
+
+def row_tiles(Py_ssize_t columns, int size):
+    """The places that Winograd's tiles of a row take, for elements of so many bytes."""
+    cdef Py_ssize_t lanes = VECTOR_BYTES // size
+    cdef Py_ssize_t quarter = max(lanes // 4, 1)
+    cdef Py_ssize_t whole = (columns + quarter - 1) // quarter * quarter
+    return whole if SHORT(whole, lanes) else columns
 
 
 def vectors(int height):

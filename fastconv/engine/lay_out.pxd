@@ -110,10 +110,10 @@ cdef inline void lay_row(
 
 
 cdef inline void lay_out(
-    char *scratch, const char *source, const Plan *plan, const Tile *tile,
+    char *scratch, const char *source, Py_ssize_t channels, const Plan *plan, const Tile *tile,
     const Py_ssize_t *residues, real *kind,
 ) noexcept nogil:
-    """Fill the scratch with what one tile sees of its channels."""
+    """Fill the scratch with what one tile sees of some channels."""
     cdef const Py_ssize_t *residues_z = residues
     cdef const Py_ssize_t *residues_y = residues_z + plan.phases_z
     cdef const Py_ssize_t *residues_x = residues_y + plan.phases_y
@@ -123,30 +123,30 @@ cdef inline void lay_out(
     cdef Py_ssize_t c, pz, py, px, z, y, at_z, at_y, first, low, high
     cdef char *target
     cdef char *row
+    cdef bint outside
     for px in range(plan.phases_x):
-        first = (tile.x + plan.first_x) * plan.stride_x + residues_x[px]
+        first = tile.x * plan.stride_x + residues_x[px]
         low = clip((plan.stride_x - 1 - first) // plan.stride_x if first < 0 else 0, 0, count_x)
         high = plan.size_x - first
         high = clip((high + plan.stride_x - 1) // plan.stride_x if high > 0 else 0, low, count_x)
-        for c in range(plan.channels):
+        for c in range(channels):
             for pz in range(plan.phases_z):
                 for py in range(plan.phases_y):
                     target = scratch + c * plan.channel + (
                         (pz * plan.phases_y + py) * plan.phases_x + px) * plan.phase
                     for z in range(count_z):
                         at_z = border_source(
-                            (tile.z + plan.first_z + z) * plan.stride_z + residues_z[pz],
+                            (tile.z + z) * plan.stride_z + residues_z[pz],
                             plan.size_z, plan.border)
                         for y in range(count_y):
                             at_y = border_source(
-                                (tile.y + plan.first_y + y) * plan.stride_y + residues_y[py],
+                                (tile.y + y) * plan.stride_y + residues_y[py],
                                 plan.size_y, plan.border)
                             row = target + z * plan.plane + y * plan.pitch
-                            if count_x * <Py_ssize_t> sizeof(real) < plan.pitch:
+                            outside = at_z < 0 or at_y < 0
+                            if outside or count_x * <Py_ssize_t> sizeof(real) < plan.pitch:
                                 memset(row, 0, plan.pitch)
-                            if at_z < 0 or at_y < 0:
-                                memset(row, 0, plan.pitch)
-                            else:
+                            if not outside:
                                 lay_row(
                                     row, source + c * plan.in_channel
                                     + at_z * plan.in_z + at_y * plan.in_y,

@@ -10,7 +10,6 @@ cdef struct Plan:
     Py_ssize_t size_z, size_y, size_x
     Py_ssize_t border
     Py_ssize_t stride_z, stride_y, stride_x
-    Py_ssize_t first_z, first_y, first_x
     Py_ssize_t halo_z, halo_y, halo_x
     Py_ssize_t phases_z, phases_y, phases_x
     Py_ssize_t residues
@@ -20,7 +19,7 @@ cdef struct Plan:
     Py_ssize_t chunks
     Py_ssize_t pitch, plane, phase, channel
     Py_ssize_t layout, panel, panel_pitch
-    Py_ssize_t scratch, scratch_size
+    Py_ssize_t scratch, scratch_size, flags
 
 cdef struct Pass:
     Py_ssize_t groups, planes, channels, taps, blocks
@@ -30,7 +29,8 @@ cdef struct Pass:
     Py_ssize_t source, source_group, source_plane, source_z, offsets
     Py_ssize_t halo_z, halo_y
     Py_ssize_t target, target_group, target_plane, target_channel, target_z
-    Py_ssize_t swapped, positions, columns, column_offsets
+    Py_ssize_t form, positions, columns, column_offsets
+    Py_ssize_t reduction, span, row_tiles, row_pitch, plane_pitch, result_pitch
     Py_ssize_t strips, strip_count
     Py_ssize_t out_offset, out_image, out_group, out_inner, out_channel, out_z, out_y, out_x
     Py_ssize_t limit_z, limit_y, limit_x
@@ -51,6 +51,10 @@ cdef struct Worker:
     Py_ssize_t place
     Tile tile
     double zeros[MAX_ROWS]
+
+# How a pass computes.
+cdef enum:
+    DIRECT, SWAPPED, WINOGRAD
 
 cdef enum:
     ZEROS, REFLECT, REPLICATE, CIRCULAR, SYMMETRIC

@@ -66,50 +66,81 @@ class Problem(NamedTuple):
 class Pass(NamedTuple):
     """The fields of kernels.Pass, in its order."""
 
-    groups: int
-    planes: int
-    channels: int
-    taps: int
-    blocks: int
-    operand: int
-    weight_outer: int
-    weight_inner: int
-    weight_channel: int
-    gather: int
-    contiguous: bool
-    packed: int
-    bias_operand: int
-    bias_stride: int
-    bias: int
-    source: int
-    source_group: int
-    source_plane: int
-    source_z: int
-    offsets: int
-    halo_z: int
-    halo_y: int
-    target: int
-    target_group: int
-    target_plane: int
-    target_channel: int
-    target_z: int
-    swapped: bool
-    positions: int
-    columns: int
-    column_offsets: int
-    strips: int
-    strip_count: int
-    out_offset: int
-    out_image: int
-    out_group: int
-    out_inner: int
-    out_channel: int
-    out_z: int
-    out_y: int
-    out_x: int
-    limit_z: int
-    limit_y: int
-    limit_x: int
+    groups: int = 1
+    planes: int = 1
+    channels: int = 0
+    taps: int = 0
+    blocks: int = 0
+    operand: int = 1
+    weight_outer: int = 0
+    weight_inner: int = 0
+    weight_channel: int = 0
+    gather: int = 0
+    contiguous: bool = False
+    packed: int = -1
+    bias_operand: int = -1
+    bias_stride: int = 0
+    bias: int = 0
+    source: int = 0
+    source_group: int = 0
+    source_plane: int = 0
+    source_z: int = 0
+    offsets: int = 0
+    halo_z: int = 0
+    halo_y: int = 0
+    target: int = -1
+    target_group: int = 0
+    target_plane: int = 0
+    target_channel: int = 0
+    target_z: int = 0
+    form: int = kernels.FORMS["direct"]
+    positions: int = 0
+    columns: int = 0
+    column_offsets: int = 0
+    reduction: int = 0
+    span: int = 0
+    row_tiles: int = 0
+    row_pitch: int = 0
+    plane_pitch: int = 0
+    result_pitch: int = 0
+    strips: int = 0
+    strip_count: int = 0
+    out_offset: int = 0
+    out_image: int = 0
+    out_group: int = 0
+    out_inner: int = 0
+    out_channel: int = 0
+    out_z: int = 0
+    out_y: int = 0
+    out_x: int = 0
+    limit_z: int = 0
+    limit_y: int = 0
+    limit_x: int = 0
+
+    def of_step(self, step):
+        """Where the step finds its operands and writes to."""
+        out = step.output or Output(0, 0, 0, 0, 0, (0, 0, 0), (0, 0, 0))
+        return self._replace(
+            groups=step.groups,
+            channels=step.outputs,
+            operand=step.operand,
+            weight_outer=step.strides[0],
+            weight_inner=step.strides[1],
+            weight_channel=step.strides[2],
+            bias_operand=-1 if step.bias is None else step.bias,
+            bias_stride=step.bias_stride,
+            out_offset=out.offset,
+            out_image=out.image,
+            out_group=out.group,
+            out_inner=out.inner,
+            out_channel=out.channel,
+            out_z=out.spatial[0],
+            out_y=out.spatial[1],
+            out_x=out.spatial[2],
+            limit_z=out.sizes[0],
+            limit_y=out.sizes[1],
+            limit_x=out.sizes[2],
+        )
 
 
 class Strip(NamedTuple):
@@ -148,25 +179,24 @@ VECTOR = 64
 WORKER_BYTES = 256
 
 
-def _aligned(size):
+def aligned(size):
     return -(-size // 64) * 64
 
 
 class _Axis(NamedTuple):
     """One axis of the lay-out.
 
-    It has a plane for each of `residues`, of the input's elements stride * j + residue for
-    j from `first` on, `halo` more than a tile has outputs. A tap is found in its plane, so
-    many places from the first.
+    It has a plane for each of `residues`, of the input's elements stride * j + residue,
+    `halo` more than a tile has outputs. A tap is found in its plane, so many places from
+    the first.
     """
 
     residues: list[int]
-    first: int
     halo: int
     taps: dict[int, tuple[int, int]]
 
 
-def _axis(problem, a, apart=False):
+def axis(problem, a, apart=False):
     """Axis `a`: a plane for each phase of its stride or, apart, for each of its taps.
 
     Taps far apart, by a large dilation, leave most of what is between them unread.
@@ -175,23 +205,21 @@ def _axis(problem, a, apart=False):
     taps = {tap[a] for step in problem.steps if step.reduces[a] for tap in step.taps} or {0}
     if apart:
         residues = sorted(taps)
-        return _Axis(residues, 0, 0, {tap: (residues.index(tap), 0) for tap in taps})
-    residues = sorted({tap % stride for tap in taps})
-    places = [tap // stride for tap in taps]
-    first = min(places)
+        return _Axis(residues, 0, {tap: (residues.index(tap), 0) for tap in taps})
+    first = min(taps)
+    phases = sorted({(tap - first) % stride for tap in taps})
     return _Axis(
-        residues,
-        first,
-        max(places) - first,
-        {tap: (residues.index(tap % stride), tap // stride - first) for tap in taps},
+        [first + phase for phase in phases],
+        (max(taps) - first) // stride,
+        {tap: (phases.index((tap - first) % stride), (tap - first) // stride) for tap in taps},
     )
 
 
 def _lay_outs(problem):
     """The ways to lay the axes out that are worth a thought."""
-    dense = [_axis(problem, a) for a in range(3)]
+    dense = [axis(problem, a) for a in range(3)]
     apart = [
-        _axis(problem, a, apart=True) if axis.halo >= 2 * len(axis.taps) else axis
+        axis(problem, a, apart=True) if axis.halo >= 2 * len(axis.taps) else axis
         for a, axis in enumerate(dense)
     ]
     return [dense] if apart == dense else [dense, apart]
@@ -243,7 +271,7 @@ def _column(problem):
     """The same problem with y and x exchanged if x is one column and y is not."""
     if problem.grid[2] != 1 or problem.grid[1] == 1 or len(problem.steps) > 1:
         return problem
-    if _axis(problem, 2).halo:
+    if axis(problem, 2).halo:
         return problem
 
     def swap(t):
@@ -267,7 +295,7 @@ def _column(problem):
     )
 
 
-def _splits(n):
+def splits(n):
     """Sizes worth trying for a tile along an axis of n."""
     parts = {*range(1, 17), *(int(1.25**i) for i in range(13, 64))}
     return np.array(sorted({-(-n // p) for p in parts if p <= n} | {1}, reverse=True))
@@ -290,7 +318,7 @@ class _Buffer(NamedTuple):
     end: int
 
 
-def _buffer(start, channels, left, axes, tile, size, written):
+def buffer(start, channels, left, axes, tile, size, written):
     extent = [
         t + (axis.halo if kept else 0) for t, axis, kept in zip(tile, axes, left, strict=True)
     ]
@@ -299,8 +327,8 @@ def _buffer(start, channels, left, axes, tile, size, written):
     plane = extent[1] * pitch
     phase = extent[0] * plane
     # Whole vectors are stored: the last one of a channel may not reach into the next.
-    channel = _aligned(planes * phase + VECTOR) if written else planes * phase
-    end = _aligned(start + channels * channel + VECTOR)
+    channel = aligned(planes * phase + VECTOR) if written else planes * phase
+    end = aligned(start + channels * channel + VECTOR)
     return _Buffer(start, left, planes, plane, phase, channel, end)
 
 
@@ -388,7 +416,7 @@ class _Choice(NamedTuple):
 
 def _choose(problem, threads):
     """The lay-out, tile, chunks of output channels and whether to swap, for the least time."""
-    grids = np.meshgrid(*map(_splits, problem.grid), indexing="ij")
+    grids = np.meshgrid(*map(splits, problem.grid), indexing="ij")
     tiles = [t.ravel().astype(np.float64) for t in grids]
     count = (
         problem.images
@@ -423,30 +451,16 @@ def plan(problem, threads):
     """Plan `problem` for at most so many threads."""
     problem = _column(_flat(problem))
     size = problem.dtype.itemsize
-    macs = sum(
-        problem.images
-        * problem.groups
-        * s.groups
-        * s.outputs
-        * s.inputs
-        * len(s.taps)
-        * math.prod(s.output.sizes if s.output else problem.grid)
-        for s in problem.steps
-    )
     choice = _choose(problem, 1)
     threads = max(1, min(threads, int(choice.cycles) // WORTH_A_THREAD))
     if threads > 1:
         choice = _choose(problem, threads)
     _, axes, tile, chunks, swapped = choice
-    tiles = [-(-g // t) for g, t in zip(problem.grid, tile, strict=True)]
-    tasks = problem.images * problem.groups * math.prod(tiles) * chunks
-    threads = min(threads, tasks)
-
     table = [r for axis in axes for r in axis.residues]
     column_offsets = len(table)
     left = (True, True, True)
-    source = layout = _buffer(
-        _aligned(WORKER_BYTES), problem.channels, left, axes, tile, size, False
+    source = layout = buffer(
+        aligned(WORKER_BYTES), problem.channels, left, axes, tile, size, False
     )
     pitch = (tile[2] + axes[2].halo) * size
     block = 2 * kernels.VECTOR // size if swapped else kernels.ROWS
@@ -462,41 +476,32 @@ def plan(problem, threads):
         target = None
         if step.output is None:
             channels = step.groups * step.outputs
-            target = _buffer(source.end, channels, left, axes, tile, size, True)
-        offsets, gather = _offsets(step, axes, source, pitch, size)
+            target = buffer(source.end, channels, left, axes, tile, size, True)
+        places, gather = offsets(step, axes, source, pitch, size)
         contiguous = gather == list(range(0, taps * size, size))
         in_place = step.outputs == 1 and contiguous
         groups = problem.groups * step.groups
         bias = packed
-        packed = _aligned(packed + groups * step.outputs * size)
+        packed = aligned(packed + groups * step.outputs * size)
         weights = -1
         if not in_place and not swapped:
             weights = packed
-            packed = _aligned(packed + groups * step.outputs * taps * size)
+            packed = aligned(packed + groups * step.outputs * taps * size)
         strips, strip_count = [], 0
         contiguous_rows = step.output is None or step.output.spatial[2] == size
         if step.outputs == 1 and contiguous_rows and tile[1] >= kernels.BAND_ROWS and not swapped:
             start = len(table) + 2 * taps
             strips, strip_count = _strips(
-                problem.stride[1], step, offsets, source.channel, pitch, size, start
+                problem.stride[1], step, places, source.channel, pitch, size, start
             )
-        out = step.output or Output(0, 0, 0, 0, 0, (0, 0, 0), (0, 0, 0))
         passes.append(
             Pass(
-                groups=step.groups,
                 planes=target.planes if target else 1,
-                channels=step.outputs,
                 taps=taps,
                 blocks=-(-step.outputs // block),
-                operand=step.operand,
-                weight_outer=step.strides[0],
-                weight_inner=step.strides[1],
-                weight_channel=step.strides[2],
                 gather=len(table) + taps,
                 contiguous=contiguous,
                 packed=weights,
-                bias_operand=-1 if step.bias is None else step.bias,
-                bias_stride=step.bias_stride,
                 bias=bias,
                 source=source.start,
                 source_group=step.inputs * source.channel,
@@ -510,40 +515,44 @@ def plan(problem, threads):
                 target_plane=target.phase if target else 0,
                 target_channel=target.channel if target else 0,
                 target_z=target.plane if target else 0,
-                swapped=swapped,
+                form=kernels.FORMS["swapped" if swapped else "direct"],
                 positions=end,
                 columns=columns,
                 column_offsets=column_offsets,
                 strips=len(table) + 2 * taps,
                 strip_count=strip_count,
-                out_offset=out.offset,
-                out_image=out.image,
-                out_group=out.group,
-                out_inner=out.inner,
-                out_channel=out.channel,
-                out_z=out.spatial[0],
-                out_y=out.spatial[1],
-                out_x=out.spatial[2],
-                limit_z=out.sizes[0],
-                limit_y=out.sizes[1],
-                limit_x=out.sizes[2],
-            )
+            ).of_step(step)
         )
-        table += offsets + gather + strips
+        table += places + gather + strips
         source = target or source
         end = max(end, source.end)
         if swapped:
-            end = _aligned(end + (taps + 1) * math.prod(tile) * size)
+            end = aligned(end + (taps + 1) * math.prod(tile) * size)
 
-    panel_pitch = PANEL
-    scratch_size = _aligned(end + kernels.ROWS * panel_pitch + VECTOR)
+    return finished(
+        problem, axes, tile, chunks, threads, layout, pitch, passes, table, packed, end,
+        kernels.ROWS * PANEL, flops(problem), _method(problem, passes),
+    )  # fmt: skip
+
+
+def finished(
+    problem, axes, tile, chunks, threads, layout, pitch, passes, table, packed, end, panel,
+    operations, method,
+):  # fmt: skip
+    """The plan of these passes: all that is known of it as kernels.Plan wants it."""
+    tiles = [-(-g // t) for g, t in zip(problem.grid, tile, strict=True)]
+    tasks = problem.images * problem.groups * math.prod(tiles) * chunks
+    threads = min(threads, tasks)
+    flags = packed
+    scratch = packed + aligned(problem.images)
+    scratch_size = aligned(end + panel + VECTOR)
     fields = [
         len(passes), problem.images, problem.groups, problem.channels,
         *problem.in_strides, *problem.sizes, problem.border, *problem.stride,
-        *(axis.first for axis in axes), *(axis.halo for axis in axes),
+        *(axis.halo for axis in axes),
         *(len(axis.residues) for axis in axes), 0, *problem.grid, *tile, *tiles, chunks,
         pitch, layout.plane, layout.phase, layout.channel,
-        layout.start, end, panel_pitch, packed, scratch_size,
+        layout.start, end, PANEL, scratch, scratch_size, flags,
     ]  # fmt: skip
     return Plan(
         kernels.Program(
@@ -554,18 +563,32 @@ def plan(problem, threads):
             problem.dtype == np.float64,
         ),
         threads,
-        packed + threads * scratch_size,
+        scratch + threads * scratch_size,
         tile,
         tasks,
-        2 * macs,
-        _method(problem, passes),
+        operations,
+        method,
+    )
+
+
+def flops(problem):
+    """The operations of the sums as they are defined."""
+    return 2 * sum(
+        problem.images
+        * problem.groups
+        * s.groups
+        * s.outputs
+        * s.inputs
+        * len(s.taps)
+        * math.prod(s.output.sizes if s.output else problem.grid)
+        for s in problem.steps
     )
 
 
 def _method(problem, passes):
     """What `explain` calls it; see the head of kernels.pyx."""
     words = ["direct"]
-    if any(p.swapped for p in passes):
+    if any(p.form == kernels.FORMS["swapped"] for p in passes):
         words.append("swapped")
     if any(p.strip_count for p in passes):
         words.append("bands")
@@ -575,7 +598,7 @@ def _method(problem, passes):
     return ", ".join(words)
 
 
-def _offsets(step, axes, source, pitch, size):
+def offsets(step, axes, source, pitch, size):
     """Where each weight's input lies in the scratch, and where the weight itself lies."""
     places = [0] * len(step.taps)
     for a, unit in enumerate((source.plane, pitch, size)):

@@ -44,13 +44,17 @@ typedef vd vdu __attribute__((aligned(1), may_alias));
 #define STORE(p, v) (*(UNALIGNED(v) *)(p) = (v))
 #define BROADCAST(v, p) ((v) = *(const LANE(v) *)(p) - (__typeof__(v)){0})
 
-/* The first n bytes of a vector, 1 to its size: nothing else is read or written. */
+/* v = a number in every lane. */
+#define FILL(v, number) ((v) = (LANE(v))(number) - (__typeof__(v)){0})
+
+/* The first n bytes of a vector, whole elements: nothing else is read or written.
+ * (Masks are of 4 bytes: masked stores of single bytes are slow on Zen 4.) */
 #if defined(__AVX512F__)
 #include <immintrin.h>
 #define LOAD_PART(v, p, n) \
-    ((v) = (__typeof__(v))_mm512_maskz_loadu_epi8(~0ull >> (64 - (n)), (p)))
+    ((v) = (__typeof__(v))_mm512_maskz_loadu_epi32((__mmask16)((1u << (n) / 4) - 1), (p)))
 #define STORE_PART(p, v, n) \
-    _mm512_mask_storeu_epi8((p), ~0ull >> (64 - (n)), (__m512i)(v))
+    _mm512_mask_storeu_epi32((p), (__mmask16)((1u << (n) / 4) - 1), (__m512i)(v))
 #else
 #define LOAD_PART(v, p, n) ((v) = (__typeof__(v)){0}, __builtin_memcpy(&(v), (p), (size_t)(n)))
 #define STORE_PART(p, v, n) __builtin_memcpy((p), &(v), (size_t)(n))
@@ -58,28 +62,34 @@ typedef vd vdu __attribute__((aligned(1), may_alias));
 
 /* ZIP: the lower or the upper halves of two vectors, their elements taken in turn. Log2(lanes)
  * rounds of both, on vectors i and i + lanes/2, transpose a square of elements.
- * EVEN: every other element of two vectors. */
+ * EVEN, ODD: every other element of two vectors. */
 #if VECTOR_BYTES == 64
 #define LOW_32 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
 #define HIGH_32 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
 #define LOW_64 0, 8, 1, 9, 2, 10, 3, 11
 #define HIGH_64 4, 12, 5, 13, 6, 14, 7, 15
 #define EVEN_32 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
+#define ODD_32 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31
 #define EVEN_64 0, 2, 4, 6, 8, 10, 12, 14
+#define ODD_64 1, 3, 5, 7, 9, 11, 13, 15
 #elif VECTOR_BYTES == 32
 #define LOW_32 0, 8, 1, 9, 2, 10, 3, 11
 #define HIGH_32 4, 12, 5, 13, 6, 14, 7, 15
 #define LOW_64 0, 4, 1, 5
 #define HIGH_64 2, 6, 3, 7
 #define EVEN_32 0, 2, 4, 6, 8, 10, 12, 14
+#define ODD_32 1, 3, 5, 7, 9, 11, 13, 15
 #define EVEN_64 0, 2, 4, 6
+#define ODD_64 1, 3, 5, 7
 #else
 #define LOW_32 0, 4, 1, 5
 #define HIGH_32 2, 6, 3, 7
 #define LOW_64 0, 2
 #define HIGH_64 1, 3
 #define EVEN_32 0, 2, 4, 6
+#define ODD_32 1, 3, 5, 7
 #define EVEN_64 0, 2
+#define ODD_64 1, 3
 #endif
 #if defined(__clang__) || __GNUC__ >= 12
 #define SHUFFLE_32(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
@@ -96,6 +106,9 @@ static inline vd zip_low_d(vd a, vd b) { return SHUFFLE_64(a, b, LOW_64); }
 static inline vd zip_high_d(vd a, vd b) { return SHUFFLE_64(a, b, HIGH_64); }
 static inline vf even_f(vf a, vf b) { return SHUFFLE_32(a, b, EVEN_32); }
 static inline vd even_d(vd a, vd b) { return SHUFFLE_64(a, b, EVEN_64); }
+static inline vf odd_f(vf a, vf b) { return SHUFFLE_32(a, b, ODD_32); }
+static inline vd odd_d(vd a, vd b) { return SHUFFLE_64(a, b, ODD_64); }
+#define ODD(v, a, b) ((v) = _Generic((v), vf: odd_f, vd: odd_d)(a, b))
 #define EVEN(v, a, b) ((v) = _Generic((v), vf: even_f, vd: even_d)(a, b))
 #define ZIP_LOW(v, a, b) ((v) = _Generic((v), vf: zip_low_f, vd: zip_low_d)(a, b))
 #define ZIP_HIGH(v, a, b) ((v) = _Generic((v), vf: zip_high_f, vd: zip_high_d)(a, b))

@@ -4,6 +4,7 @@ from libc.string cimport memcpy, memset
 
 from fastconv.engine.plan cimport *
 from fastconv.engine.simd cimport *
+from fastconv.engine.winograd cimport transform_weights, transformed
 
 
 cdef inline void transpose(
@@ -33,24 +34,57 @@ cdef inline void transpose(
         target += LANES(a[0]) * target_pitch
 
 
+cdef inline void gather(
+    char *target, Py_ssize_t pitch, const char *source, const Py_ssize_t *offsets,
+    const Pass *step, Py_ssize_t height, real *_,
+) noexcept nogil:
+    """All weights of `height` output channels from `source` on, as [taps][pitch]."""
+    cdef Py_ssize_t size = sizeof(real)
+    cdef Py_ssize_t lanes = VECTOR_BYTES // size
+    cdef Py_ssize_t done = 0
+    cdef Py_ssize_t i, k
+    if step.contiguous:
+        done = step.taps // lanes * lanes
+        for i in range((height + lanes - 1) // lanes):
+            if real is double:
+                transpose(
+                    target + i * VECTOR_BYTES, pitch,
+                    source + i * lanes * step.weight_channel, step.weight_channel,
+                    done // lanes, <int> min(lanes, height - i * lanes), <vd *> NULL)
+            else:
+                transpose(
+                    target + i * VECTOR_BYTES, pitch,
+                    source + i * lanes * step.weight_channel, step.weight_channel,
+                    done // lanes, <int> min(lanes, height - i * lanes), <vf *> NULL)
+    for k in range(done, step.taps):
+        for i in range(height):
+            (<real *> (target + k * pitch))[i] = (
+                <const real *> (source + offsets[k] + i * step.weight_channel))[0]
+
+
+cdef inline const char *weights_of(
+    const char **operands, const Pass *step, Py_ssize_t group, Py_ssize_t m,
+) noexcept nogil:
+    """Where the weights of output channel m of a group are."""
+    return operands[step.operand] + (
+        group // step.groups * step.weight_outer + group % step.groups * step.weight_inner
+        + m * step.weight_channel)
+
+
 cdef inline void pack_block(
-    Py_ssize_t index, Memory memory, Table table, const char **operands, const Pass *step,
-    real *_,
+    Py_ssize_t index, Memory memory, char *scratch, Table table, const char **operands,
+    const Pass *step, real *kind,
 ) noexcept nogil:
     """One block of output channels of one group: its biases, its weights as [taps][rows]."""
     cdef Py_ssize_t size = sizeof(real)
-    cdef Py_ssize_t lanes = VECTOR_BYTES // size
     cdef Py_ssize_t group = index // step.blocks
     cdef Py_ssize_t b = index % step.blocks
     cdef Py_ssize_t m = part(b, step.blocks, step.channels)
     cdef Py_ssize_t height = part(b + 1, step.blocks, step.channels) - m
     cdef Py_ssize_t first = group * step.channels + m
-    cdef Py_ssize_t done = 0
-    cdef const Py_ssize_t *gather
     cdef real *bias = <real *> &memory[step.bias + first * size]
     cdef const char *source
-    cdef char *target
-    cdef Py_ssize_t i, k
+    cdef Py_ssize_t i
     for i in range(height):
         # Added to zero, as by a swapped pass: -0 becomes 0.
         bias[i] = 0
@@ -59,58 +93,30 @@ cdef inline void pack_block(
                 <const real *> (operands[step.bias_operand] + (first + i) * step.bias_stride))[0]
     if step.packed < 0 or step.taps == 0:
         return
-    gather = &table[step.gather]
-    target = &memory[step.packed + first * step.taps * size]
-    source = operands[step.operand] + (
-        group // step.groups * step.weight_outer + group % step.groups * step.weight_inner
-        + m * step.weight_channel)
-    if step.contiguous:
-        done = step.taps // lanes * lanes
-        for i in range((height + lanes - 1) // lanes):
-            if real is double:
-                transpose(
-                    target + i * VECTOR_BYTES, height * size,
-                    source + i * lanes * step.weight_channel, step.weight_channel,
-                    done // lanes, <int> min(lanes, height - i * lanes), <vd *> NULL)
-            else:
-                transpose(
-                    target + i * VECTOR_BYTES, height * size,
-                    source + i * lanes * step.weight_channel, step.weight_channel,
-                    done // lanes, <int> min(lanes, height - i * lanes), <vf *> NULL)
-    for k in range(done, step.taps):
-        for i in range(height):
-            (<real *> target)[k * height + i] = (
-                <const real *> (source + gather[k] + i * step.weight_channel))[0]
+    source = weights_of(operands, step, group, m)
+    if step.form == WINOGRAD:
+        gather(scratch, height * size, source, &table[step.gather], step, height, kind)
+        if real is double:
+            transform_weights(
+                &memory[step.packed + transformed(step, index, first, size)], scratch,
+                step.reduction, height * size, <vd *> NULL)
+        else:
+            transform_weights(
+                &memory[step.packed + transformed(step, index, first, size)], scratch,
+                step.reduction, height * size, <vf *> NULL)
+    else:
+        gather(&memory[step.packed + first * step.taps * size], height * size, source,
+               &table[step.gather], step, height, kind)
 
 
 cdef inline void gather_columns(
     char *target, Memory memory, Table table, const char **operands, const Pass *step,
-    Py_ssize_t group, Py_ssize_t m, Py_ssize_t width, real *_,
+    Py_ssize_t group, Py_ssize_t m, Py_ssize_t width, real *kind,
 ) noexcept nogil:
     """Output channels m .. m + width as [1 + taps][two vectors]; row 0 is the bias."""
     cdef Py_ssize_t size = sizeof(real)
-    cdef Py_ssize_t lanes = VECTOR_BYTES // size
-    cdef Py_ssize_t pitch = 2 * VECTOR_BYTES
-    cdef Py_ssize_t done = 0
-    cdef Py_ssize_t i, k
-    cdef const Py_ssize_t *gather = &table[step.gather]
-    cdef const char *source = operands[step.operand] + (
-        group * step.weight_outer + m * step.weight_channel)
-    memset(target, 0, pitch)
+    memset(target, 0, 2 * VECTOR_BYTES)
     memcpy(target, &memory[step.bias + (group * step.channels + m) * size], width * size)
-    target += pitch
-    if step.contiguous:
-        done = step.taps // lanes * lanes
-        for i in range((width + lanes - 1) // lanes):
-            if real is double:
-                transpose(target + i * VECTOR_BYTES, pitch,
-                          source + i * lanes * step.weight_channel, step.weight_channel,
-                          done // lanes, <int> min(lanes, width - i * lanes), <vd *> NULL)
-            else:
-                transpose(target + i * VECTOR_BYTES, pitch,
-                          source + i * lanes * step.weight_channel, step.weight_channel,
-                          done // lanes, <int> min(lanes, width - i * lanes), <vf *> NULL)
-    for k in range(done, step.taps):
-        for i in range(width):
-            (<real *> (target + k * pitch))[i] = (
-                <const real *> (source + gather[k] + i * step.weight_channel))[0]
+    if step.taps:
+        gather(target + 2 * VECTOR_BYTES, 2 * VECTOR_BYTES, weights_of(operands, step, group, m),
+               &table[step.gather], step, width, kind)

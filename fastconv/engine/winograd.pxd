@@ -1,0 +1,267 @@
+"""Winograd's minimal filtering F(4x4, 3x3): 36 products where direct sums have 144.
+
+A tile of 4 x 4 outputs sees 6 x 6 inputs d and a kernel g of 3 x 3. With three small matrices
+
+    result = At [ (G g Gt) * (Bt d B) ] A        where * multiplies element by element,
+
+(Lavin and Gray, https://arxiv.org/abs/1509.09308), and what * does, summed up over the
+channels, is 36 matrix products for the same register tile that direct passes use. The
+matrices follow from five points and infinity (Toom and Cook). Here the points are 0, +-3/4
+and +-3/2: powers of them are exact, and the rounding error of the whole is about that of a
+direct sum, a third of that with the usual points 0, +-1, +-2.
+
+Vectors run along the tiles, so a transform is the same few sums on whole vectors.
+"""
+
+from fastconv.engine.plan cimport *
+from fastconv.engine.simd cimport *
+
+cdef enum:
+    TILE = 4
+    EDGE = 6
+    PLANES = 36
+
+
+cdef inline bint SHORT(Py_ssize_t row_tiles, Py_ssize_t lanes) noexcept nogil:
+    """Whether rows of tiles are laid side by side, by quarters of a vector."""
+    return lanes >= 4 and row_tiles * 4 <= lanes * 3
+
+
+cdef inline void powers(vector *a, vector *b) noexcept nogil:
+    """The points 3/4 and 3/2 to the powers 1 to 3."""
+    FILL(a[1], 0.75)
+    FILL(a[2], 0.5625)
+    FILL(a[3], 0.421875)
+    FILL(b[1], 1.5)
+    FILL(b[2], 2.25)
+    FILL(b[3], 3.375)
+
+
+cdef inline void transform_line(vector *y, const vector *d, int step) noexcept nogil:
+    """Bt d of six vectors, one to the next `step` apart; y may be d."""
+    cdef vector a[4]
+    cdef vector b[4]
+    cdef vector even_a, even_b, odd_a, odd_b
+    powers(a, b)
+    even_a = d[4 * step] - b[2] * d[2 * step]
+    even_b = d[4 * step] - a[2] * d[2 * step]
+    odd_a = d[3 * step] - b[2] * d[step]
+    odd_b = d[3 * step] - a[2] * d[step]
+    y[0] = even_a + a[2] * (b[2] * d[0] - d[2 * step])
+    y[5 * step] = a[2] * (b[2] * d[step] - d[3 * step]) + (d[5 * step] - b[2] * d[3 * step])
+    y[step] = even_a + a[1] * odd_a
+    y[2 * step] = even_a - a[1] * odd_a
+    y[3 * step] = even_b + b[1] * odd_b
+    y[4 * step] = even_b - b[1] * odd_b
+
+
+cdef inline void load_columns(vector *x, const char **at, Py_ssize_t offset) noexcept nogil:
+    """A row of the six columns of a vector of tiles; a quarter of the tiles lies at each `at`."""
+    cdef vector v[4]
+    cdef vector even[2]
+    cdef vector odd[2]
+    cdef int i
+    for i in range(4):
+        LOAD(v[i], at[i] + offset)
+    for i in range(2):
+        EVEN(even[i], v[2 * i], v[2 * i + 1])
+        ODD(odd[i], v[2 * i], v[2 * i + 1])
+    EVEN(x[0], even[0], even[1])
+    EVEN(x[1], odd[0], odd[1])
+    ODD(x[2], even[0], even[1])
+    ODD(x[3], odd[0], odd[1])
+    # The last two are the first two of the tile beside.
+    for i in range(4):
+        LOAD(v[i], at[i] + offset + TILE * LANE_BYTES(v[0]))
+    for i in range(2):
+        EVEN(even[i], v[2 * i], v[2 * i + 1])
+        ODD(odd[i], v[2 * i], v[2 * i + 1])
+    EVEN(x[4], even[0], even[1])
+    EVEN(x[5], odd[0], odd[1])
+
+
+cdef inline void transform_vector(
+    char *target, Py_ssize_t plane_pitch, const char **at, Py_ssize_t pitch, vector *_,
+) noexcept nogil:
+    """Bt d B of a vector of tiles."""
+    cdef vector x[PLANES]
+    cdef Py_ssize_t _turn
+    cdef int i
+    for _turn in range(1):
+        for i in range(EDGE):
+            load_columns(x + EDGE * i, at, i * pitch)
+        for i in range(EDGE):
+            transform_line(x + EDGE * i, x + EDGE * i, 1)
+        for i in range(EDGE):
+            transform_line(x + i, x + i, EDGE)
+        for i in range(PLANES):
+            STORE(target + i * plane_pitch, x[i])
+
+
+cdef inline void transform_inputs(
+    char *target, Py_ssize_t plane_pitch, const char *source, Py_ssize_t pitch, Py_ssize_t rows,
+    Py_ssize_t columns, Py_ssize_t row_tiles, vector *kind,
+) noexcept nogil:
+    """Bt d B of all tiles of a channel.
+
+    A row of tiles takes `row_tiles` places. Short ones are quarters of a vector, put side
+    by side; of the others each vector covers what the one before had too much.
+    """
+    cdef const char *at[4]
+    cdef Py_ssize_t size = LANE_BYTES((<vector *> at)[0])
+    cdef Py_ssize_t lanes = VECTOR_BYTES // size
+    cdef Py_ssize_t quarters = row_tiles // (lanes // 4) if SHORT(row_tiles, lanes) else 0
+    cdef Py_ssize_t row, x, unit
+    cdef int i
+    if quarters:
+        unit = 0
+        while unit < rows * quarters:
+            for i in range(4):
+                row = min((unit + i) // quarters, rows - 1)
+                at[i] = source + TILE * row * pitch + (unit + i) % quarters * VECTOR_BYTES
+            transform_vector(target, plane_pitch, at, pitch, kind)
+            target += VECTOR_BYTES
+            unit += 4
+        return
+    for row in range(rows):
+        x = 0
+        while x < columns:
+            for i in range(4):
+                at[i] = source + TILE * row * pitch + TILE * x * size + i * VECTOR_BYTES
+            transform_vector(target + x * size, plane_pitch, at, pitch, kind)
+            x += lanes
+        target += row_tiles * size
+
+
+cdef inline void weights_line(vector *y, int y_step, const vector *g, int g_step) noexcept nogil:
+    """G g of three vectors."""
+    cdef vector a[4]
+    cdef vector b[4]
+    cdef vector n[3]
+    cdef vector even, odd
+    powers(a, b)
+    # The products of a point's distances to the others.
+    FILL(n[0], 1 / (0.5625 * 2.25))
+    FILL(n[1], 1 / (2 * 0.5625 * (0.5625 - 2.25)))
+    FILL(n[2], 1 / (2 * 2.25 * (2.25 - 0.5625)))
+    y[0] = n[0] * g[0]
+    even = g[0] + a[2] * g[2 * g_step]
+    odd = a[1] * g[g_step]
+    y[y_step] = n[1] * (even + odd)
+    y[2 * y_step] = n[1] * (even - odd)
+    even = g[0] + b[2] * g[2 * g_step]
+    odd = b[1] * g[g_step]
+    y[3 * y_step] = n[2] * (even + odd)
+    y[4 * y_step] = n[2] * (even - odd)
+    y[5 * y_step] = g[2 * g_step]
+
+
+cdef inline Py_ssize_t transformed_plane(Py_ssize_t reduction, Py_ssize_t valid) noexcept nogil:
+    """From plane to plane; the gap keeps them off each other's cache lines."""
+    return reduction * valid + VECTOR_BYTES
+
+
+cdef inline Py_ssize_t transformed(
+    const Pass *step, Py_ssize_t block, Py_ssize_t first, Py_ssize_t size,
+) noexcept nogil:
+    """Where the transformed weights of a block are, whose first channel is `first` of all."""
+    return PLANES * (block * VECTOR_BYTES + first * step.reduction * size)
+
+
+cdef inline void transform_weights(
+    char *target, const char *source, Py_ssize_t reduction, Py_ssize_t valid, vector *_,
+) noexcept nogil:
+    """G g Gt of `valid` bytes of output channels: [reduction][9][valid] to [36][reduction][valid]."""
+    cdef vector g[9]
+    cdef vector half[18]
+    cdef vector u[PLANES]
+    cdef Py_ssize_t k, done, width
+    cdef int i
+    for k in range(reduction):
+        done = 0
+        while done < valid:
+            width = min(valid - done, VECTOR_BYTES)
+            for i in range(9):
+                LOAD_PART(g[i], source + i * valid + done, width)
+            for i in range(3):
+                weights_line(half + i, 3, g + i, 3)
+            for i in range(EDGE):
+                weights_line(u + EDGE * i, 1, half + 3 * i, 1)
+            for i in range(PLANES):
+                STORE_PART(target + i * transformed_plane(reduction, valid) + done, u[i], width)
+            done += VECTOR_BYTES
+        source += 9 * valid
+        target += valid
+
+
+cdef inline void result_line(vector *y, int y_step, const vector *m, int m_step) noexcept nogil:
+    """At m of six vectors."""
+    cdef vector a[4]
+    cdef vector b[4]
+    cdef vector sum_a, sum_b, apart_a, apart_b
+    powers(a, b)
+    sum_a = m[m_step] + m[2 * m_step]
+    sum_b = m[3 * m_step] + m[4 * m_step]
+    apart_a = m[m_step] - m[2 * m_step]
+    apart_b = m[3 * m_step] - m[4 * m_step]
+    y[0] = m[0] + sum_a + sum_b
+    y[y_step] = a[1] * apart_a + b[1] * apart_b
+    y[2 * y_step] = a[2] * sum_a + b[2] * sum_b
+    y[3 * y_step] = a[3] * apart_a + (b[3] * apart_b + m[5 * m_step])
+
+
+cdef inline void transform_results(
+    char *target, Py_ssize_t target_pitch, const char *source, Py_ssize_t plane_pitch,
+    const char *bias, Py_ssize_t vectors, vector *_,
+) noexcept nogil:
+    """At m A of so many vectors of tiles: four rows, the columns of a tile side by side."""
+    cdef vector m[PLANES]
+    cdef vector half[24]
+    cdef vector y[16]
+    cdef vector z[4]
+    cdef vector b[1]
+    cdef Py_ssize_t v
+    cdef int i
+    BROADCAST(b[0], bias)
+    for v in range(vectors):
+        for i in range(PLANES):
+            LOAD(m[i], source + i * plane_pitch)
+        for i in range(EDGE):
+            result_line(half + i, EDGE, m + i, EDGE)
+        for i in range(4):
+            result_line(y + 4 * i, 1, half + EDGE * i, 1)
+        for i in range(4):
+            # Column 0 with 2 and 1 with 3, then both: all four in turn.
+            ZIP_LOW(z[0], y[4 * i], y[4 * i + 2])
+            ZIP_HIGH(z[1], y[4 * i], y[4 * i + 2])
+            ZIP_LOW(z[2], y[4 * i + 1], y[4 * i + 3])
+            ZIP_HIGH(z[3], y[4 * i + 1], y[4 * i + 3])
+            ZIP_LOW(y[4 * i], z[0], z[2])
+            ZIP_HIGH(y[4 * i + 1], z[0], z[2])
+            ZIP_LOW(y[4 * i + 2], z[1], z[3])
+            ZIP_HIGH(y[4 * i + 3], z[1], z[3])
+        for i in range(16):
+            STORE(target + i // 4 * target_pitch + i % 4 * VECTOR_BYTES, y[i] + b[0])
+        source += VECTOR_BYTES
+        target += 4 * VECTOR_BYTES
+
+
+cdef inline void copy_tested(
+    char *target, const char *source, Py_ssize_t count, char *test, vector *_,
+) noexcept nogil:
+    """Copy bytes; `test` becomes NaN where one of the numbers was infinite or NaN."""
+    cdef vector x[1]
+    cdef vector t[1]
+    LOAD(t[0], test)
+    while count > 0:
+        if count >= VECTOR_BYTES:
+            LOAD(x[0], source)
+            STORE(target, x[0])
+        else:
+            LOAD_PART(x[0], source, count)
+            STORE_PART(target, x[0], count)
+        t[0] = t[0] + x[0] * 0
+        source += VECTOR_BYTES
+        target += VECTOR_BYTES
+        count -= VECTOR_BYTES
+    STORE(test, t[0])

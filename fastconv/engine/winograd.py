@@ -1,0 +1,165 @@
+"""Plans for Winograd's minimal filtering F(4x4, 3x3); winograd.pxd says what it is."""
+
+import math
+
+import numpy as np
+
+from fastconv.engine.dispatch import kernels
+from fastconv.engine.planning import (
+    SCRATCH_BUDGET,
+    WORKER_BYTES,
+    WORTH_A_THREAD,
+    Pass,
+    aligned,
+    axis,
+    buffer,
+    finished,
+    flops,
+    offsets,
+    splits,
+)
+
+TILE = 4
+PLANES = 36
+
+
+def refusal(problem):
+    """Why this problem cannot be computed so; None if it can."""
+    if len(problem.steps) != 1:
+        return "it takes one kernel, not a chain or a fan of them"
+    (step,) = problem.steps
+    lines = [sorted({tap[a] for tap in step.taps}) for a in range(3)]
+    square = all(len(line) == 3 and line[2] - line[0] == 2 for line in lines[1:])
+    if not square or len(step.taps) != 9 * len(lines[0]):
+        return "it takes kernels of 3x3 (in three dimensions 3x3 along the last two)"
+    if problem.stride != (1, 1, 1):
+        return f"it takes stride 1, not {problem.stride}"
+    if step.groups != 1 or not step.inputs:
+        return "it takes input channels, at least one for each group"
+    return None
+
+
+def _tiled(problem):
+    """The problem with whole tiles; what is too much is not stored."""
+    z, y, x = problem.grid
+    return problem._replace(grid=(z, -(-y // TILE) * TILE, -(-x // TILE) * TILE))
+
+
+class _Choice:
+    """The tile and the chunks of output channels for the least time, and that time in cycles."""
+
+    def __init__(self, problem, reduction, threads):
+        (step,) = problem.steps
+        size = problem.dtype.itemsize
+        lanes = kernels.VECTOR // size
+        grid = [n // TILE for n in problem.grid[1:]]
+        y, x = (
+            t.ravel().astype(np.float64)
+            for t in np.meshgrid(*map(splits, grid), indexing="ij")
+        )
+        places = np.array([kernels.row_tiles(int(n), size) for n in x])
+        vectors = np.ceil(y * places / lanes)
+        blocks = -(-step.outputs // kernels.ROWS)
+        height = -(-step.outputs // blocks)
+        rows = problem.channels * (TILE * y + 2)
+        weights = PLANES * step.outputs * reduction * size
+        seen = PLANES * reduction * vectors * kernels.VECTOR
+        lay_out = (
+            rows * (20 + TILE * x * size / 16)
+            + reduction * np.where(places < x + 1, y * np.ceil(x / lanes), vectors) * 300
+        )
+        multiply = (
+            PLANES * step.outputs * reduction * vectors * kernels.CYCLES
+            + PLANES * blocks * np.ceil(vectors / kernels.vectors(height)) * 30
+            + step.outputs * (vectors * 230 + y * TILE * (10 + x * size / 16))
+            + weights / (8 if weights > 2 * SCRATCH_BUDGET else 32)
+        )
+        count = problem.images * problem.groups * problem.grid[0]
+        count = count * np.ceil(grid[0] / y) * np.ceil(grid[1] / x)
+        once = problem.groups * step.outputs * reduction * 25 / threads
+        self.cycles = math.inf
+        for chunks in sorted({1, threads, 2 * threads}):
+            if chunks > blocks:
+                continue
+            each = -(-blocks // chunks)
+            for span in sorted({1, min(4, each), each}):
+                # What does not stay in the second-level cache comes from the next one: the
+                # tile as often as there are spans, results that wait for the last plane twice.
+                results = PLANES * span * height * vectors * kernels.VECTOR
+                far = np.maximum(seen + results - 1.5 * SCRATCH_BUDGET, 0)
+                again = np.minimum(far, seen) * chunks * -(-each // span)
+                again = again + 2 * np.minimum(far, results) * chunks * -(-each // span)
+                cost = once + np.ceil(count * chunks / threads) * (
+                    lay_out + (multiply + again / 10) / chunks
+                )
+                at = int(np.argmin(cost))
+                if cost[at] < 0.98 * self.cycles:
+                    self.cycles = cost[at]
+                    self.chunks = chunks
+                    self.span = span
+                    self.tile = (1, TILE * int(y[at]), TILE * int(x[at]))
+
+
+def cycles(problem):
+    """About how many cycles one thread would take."""
+    reduction = problem.channels * len({tap[0] for tap in problem.steps[0].taps})
+    return _Choice(_tiled(problem), reduction, 1).cycles
+
+
+def plan(problem, threads):
+    """Plan `problem` for at most so many threads."""
+    (step,) = problem.steps
+    tiled = _tiled(problem)
+    size = problem.dtype.itemsize
+    reduction = problem.channels * len(step.taps) // 9
+    choice = _Choice(tiled, reduction, 1)
+    threads = max(1, min(threads, int(choice.cycles) // WORTH_A_THREAD))
+    if threads > 1:
+        choice = _Choice(tiled, reduction, threads)
+    tile = choice.tile
+    axes = [axis(problem, a) for a in range(3)]
+    pitch = (tile[2] + axes[2].halo) * size
+    # One channel at a time is laid out; the weights of a block are put there before.
+    layout = buffer(aligned(WORKER_BYTES), 1, (True, True, True), axes, tile, size, False)
+    weights = 9 * reduction * kernels.ROWS * size
+    # The transforms of a vector of tiles load four vectors, twice.
+    positions = aligned(max(layout.end + 5 * kernels.VECTOR, layout.start + weights))
+    row_tiles = kernels.row_tiles(tile[2] // TILE, size)
+    # Not a power of two from plane to plane, which would fall on the same cache lines.
+    result_pitch = aligned(tile[1] // TILE * row_tiles * size)
+    row_pitch = result_pitch + kernels.VECTOR
+    plane_pitch = reduction * row_pitch + kernels.VECTOR
+    results = positions + PLANES * plane_pitch
+    panel = aligned(results + PLANES * (result_pitch * kernels.ROWS * choice.span + kernels.VECTOR))
+    places, gather = offsets(step, axes, layout, pitch, size)
+    table = [r for a in axes for r in a.residues]
+    offsets_at = len(table)
+    gather_at = offsets_at + len(places)
+    columns_at = gather_at + len(gather)
+    table += [*places, *gather, *range(0, reduction * row_pitch, row_pitch)]
+    packed = aligned(problem.groups * step.outputs * size)
+    each = Pass(
+        taps=step.inputs * len(step.taps),
+        blocks=-(-step.outputs // kernels.ROWS),
+        gather=gather_at,
+        contiguous=gather == list(range(0, len(gather) * size, size)),
+        packed=packed,
+        offsets=offsets_at,
+        form=kernels.FORMS["winograd"],
+        positions=positions,
+        columns=results,
+        column_offsets=columns_at,
+        reduction=reduction,
+        span=choice.span,
+        row_tiles=row_tiles,
+        row_pitch=row_pitch,
+        plane_pitch=plane_pitch,
+        result_pitch=result_pitch,
+    ).of_step(step)
+    packed += aligned(
+        problem.groups * PLANES * (step.outputs * reduction * size + each.blocks * kernels.VECTOR)
+    )
+    return finished(
+        tiled, axes, tile, choice.chunks, threads, layout, pitch, [each], table, packed, panel,
+        TILE * (4 * result_pitch + kernels.VECTOR), flops(problem), "winograd",
+    )  # fmt: skip
