@@ -219,8 +219,8 @@ def _lay_outs(problem):
     """The ways to lay the axes out that are worth a thought."""
     dense = [axis(problem, a) for a in range(3)]
     apart = [
-        axis(problem, a, apart=True) if axis.halo >= 2 * len(axis.taps) else axis
-        for a, axis in enumerate(dense)
+        axis(problem, a, apart=True) if each.halo >= 2 * len(each.taps) else each
+        for a, each in enumerate(dense)
     ]
     return [dense] if apart == dense else [dense, apart]
 
