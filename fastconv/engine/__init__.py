@@ -27,17 +27,25 @@ def _aligned_bytes(count):
     return memory[start : start + count]
 
 
-def run(plan, operands, output):
-    """Run a plan on its operands: the input, the weights, the biases."""
+def run(plan, operands, output, prepared=None):
+    """Run a plan on its operands: the input, the weights (or `prepared`), the biases."""
     if plan.threads > 1:
         threads.team_started()
     try:
         workspace = _workspaces.pop()
     except IndexError:
         workspace = None
-    if workspace is None or workspace.size < plan.workspace:
-        workspace = kernels.Workspace(_aligned_bytes(plan.workspace))
-    plan.program.run(operands, output, workspace, plan.threads)
+    size = plan.workspace - (plan.saved if prepared else 0)
+    if workspace is None or workspace.size < size:
+        workspace = kernels.Workspace(_aligned_bytes(size))
+    plan.program.run(operands, output, workspace, plan.threads, prepared)
     if len(_workspaces) < _KEEP and workspace.size <= _KEEP_BYTES:
         _workspaces.append(workspace)
     return output
+
+
+def prepare(plan, operands):
+    """The weights of a plan packed, for many runs."""
+    weights = kernels.Workspace(_aligned_bytes(plan.weights))
+    plan.program.pack(operands, weights, kernels.Workspace(_aligned_bytes(plan.workspace)))
+    return weights

@@ -43,7 +43,7 @@ from fastconv.engine.multiply cimport multiply_bands, multiply_vectors
 from fastconv.engine.plan cimport *
 from fastconv.engine.simd cimport *
 from fastconv.engine.store cimport multiply_to_output
-from fastconv.engine.weights cimport gather_columns, pack_block
+from fastconv.engine.weights cimport gather, lay_biases, pack_block, weights_of
 from fastconv.engine.winograd cimport (
     PLANES, SHORT, TILE, copy_tested, transform_inputs, transform_results, transformed,
     transformed_plane,
@@ -61,8 +61,8 @@ cdef enum:
 # ---- A pass in one tile --------------------------------------------------------------
 
 cdef void run_pass(
-    Memory memory, Py_ssize_t scratch, Table table, const char **operands, char *output,
-    const Plan *plan, const Pass *step, const Tile *tile, real *kind,
+    Memory memory, Memory packed, Py_ssize_t scratch, Table table, const char **operands,
+    char *output, const Plan *plan, const Pass *step, const Tile *tile, real *kind,
 ) noexcept nogil:
     """What one pass has to do in one tile, for one chunk of its output channels."""
     cdef Py_ssize_t size = sizeof(real)
@@ -92,7 +92,7 @@ cdef void run_pass(
                 m = part(b, step.blocks, step.channels)
                 height = part(b + 1, step.blocks, step.channels) - m
                 if step.packed >= 0:
-                    weights = &memory[step.packed] + (group * step.channels + m) * step.taps * size
+                    weights = &packed[step.packed] + (group * step.channels + m) * step.taps * size
                 else:
                     weights = operands[step.operand] + (
                         tile.group * step.weight_outer + g * step.weight_inner)
@@ -172,8 +172,8 @@ cdef void gather_positions(
 
 
 cdef void run_swapped(
-    Memory memory, Py_ssize_t scratch, Table table, const char **operands, char *output,
-    const Plan *plan, const Pass *step, const Tile *tile, real *kind,
+    Memory memory, Memory packed, Py_ssize_t scratch, Table table, const char **operands,
+    char *output, const Plan *plan, const Pass *step, const Tile *tile, real *kind,
 ) noexcept nogil:
     """A swapped pass in one tile, for one chunk of its output channels."""
     cdef Py_ssize_t size = sizeof(real)
@@ -183,22 +183,40 @@ cdef void run_swapped(
     cdef Py_ssize_t count = min(tile.rows_z, step.limit_z - tile.z) * rows_y * rows_x
     cdef Py_ssize_t blocks = (count + ROWS_LIMIT - 1) // ROWS_LIMIT
     cdef Py_ssize_t column, b, at, height, i, j, m, width
+    # A row for the bias, then either the weights or where they are, seen from that row.
     cdef char *columns = &memory[scratch + step.columns]
+    cdef Py_ssize_t *prepared = <Py_ssize_t *> (columns + 2 * VECTOR_BYTES)
+    cdef const Py_ssize_t *offsets = &table[step.column_offsets]
+    cdef const char *weights
     cdef char *panel = &memory[scratch + plan.panel]
     cdef char *out
     cdef const char *zeros = <const char *> (<Worker *> &memory[scratch]).zeros
     if count <= 0:
         return
+    if (<Worker *> &memory[scratch]).prepared:
+        offsets = prepared
+        prepared[0] = 0
     for column in range(part(tile.chunk, plan.chunks, step.blocks),
                         part(tile.chunk + 1, plan.chunks, step.blocks)):
         m = column * wide
         width = min(wide, step.channels - m)
-        gather_columns(columns, memory, table, operands, step, tile.group, m, width, kind)
+        memset(columns, 0, 2 * VECTOR_BYTES)
+        memcpy(columns, &memory[step.bias + (tile.group * step.channels + m) * size],
+               width * size)
+        if offsets == prepared:
+            weights = &packed[step.packed + (tile.group * step.blocks + column)
+                              * step.taps * 2 * VECTOR_BYTES]
+            for i in range(step.taps + AHEAD):
+                prepared[1 + i] = weights - columns + i * 2 * VECTOR_BYTES
+        elif step.taps:
+            gather(columns + 2 * VECTOR_BYTES, 2 * VECTOR_BYTES,
+                   weights_of(operands, step, tile.group, m), &table[step.gather], step, width,
+                   kind)
         for b in range(blocks):
             at = part(b, blocks, count)
             height = part(b + 1, blocks, count) - at
             multiply_vectors(
-                columns, &table[step.column_offsets], step.taps + 1,
+                columns, offsets, step.taps + 1,
                 &memory[scratch + step.positions + at * (step.taps + 1) * size], zeros, panel,
                 2 * VECTOR_BYTES, 2 if width * size > VECTOR_BYTES else 1, <int> height, kind)
             for i in range(height):
@@ -265,8 +283,8 @@ cdef void store_rows(
 
 
 cdef void run_winograd(
-    Memory memory, Py_ssize_t scratch, Table table, char *output, const Plan *plan,
-    const Pass *step, const Tile *tile, real *kind,
+    Memory memory, Memory packed, Py_ssize_t scratch, Table table, char *output,
+    const Plan *plan, const Pass *step, const Tile *tile, real *kind,
 ) noexcept nogil:
     """All products and results of a tile, for one chunk of its output channels."""
     cdef Py_ssize_t size = sizeof(real)
@@ -297,7 +315,7 @@ cdef void run_winograd(
                 multiply_vectors(
                     source + plane * step.plane_pitch, &table[step.column_offsets],
                     step.reduction,
-                    &memory[step.packed
+                    &packed[step.packed
                             + transformed(step, tile.group * step.blocks + b,
                                           tile.group * step.channels + m, size)
                             + plane * transformed_plane(step.reduction, height * size)],
@@ -321,8 +339,8 @@ cdef void run_winograd(
 # ---- One tile -----------------------------------------------------------------------
 
 cdef void run_tile(
-    Py_ssize_t index, Memory memory, Py_ssize_t scratch, Table table, const char **operands,
-    char *output, const Plan *plan, const Pass *passes, real *kind,
+    Py_ssize_t index, Memory memory, Memory packed, Py_ssize_t scratch, Table table,
+    const char **operands, char *output, const Plan *plan, const Pass *passes, real *kind,
 ) noexcept nogil:
     """Task `index`: chunks of output channels vary fastest, so that they share a lay-out."""
     cdef Worker *worker = <Worker *> &memory[scratch]
@@ -356,59 +374,76 @@ cdef void run_tile(
                 gather_positions(memory, scratch, table, plan, passes + i, tile, kind)
     for i in range(plan.passes):
         if passes[i].form == SWAPPED:
-            run_swapped(memory, scratch, table, operands, output, plan, passes + i, tile, kind)
+            run_swapped(memory, packed, scratch, table, operands, output, plan, passes + i, tile,
+                        kind)
         elif passes[i].form == WINOGRAD:
-            run_winograd(memory, scratch, table, output, plan, passes + i, tile, kind)
+            run_winograd(memory, packed, scratch, table, output, plan, passes + i, tile, kind)
         else:
-            run_pass(memory, scratch, table, operands, output, plan, passes + i, tile, kind)
+            run_pass(memory, packed, scratch, table, operands, output, plan, passes + i, tile,
+                     kind)
 
 
 # ---- The whole ----------------------------------------------------------------------
 
+cdef Py_ssize_t weight_blocks(const Plan *plan, const Pass *passes) noexcept nogil:
+    cdef Py_ssize_t blocks = 0
+    cdef Py_ssize_t i
+    for i in range(plan.passes):
+        blocks += plan.groups * passes[i].groups * passes[i].blocks
+    return blocks
+
+
 cdef void pack(
-    Py_ssize_t index, Memory memory, Py_ssize_t scratch, Table table, const char **operands,
-    const Plan *plan, const Pass *passes, real *kind,
+    Py_ssize_t index, Memory memory, Memory packed, Py_ssize_t scratch, Table table,
+    const char **operands, const Plan *plan, const Pass *passes, real *kind,
 ) noexcept nogil:
     """Block `index` of the blocks of all passes."""
     cdef Py_ssize_t s, blocks
     for s in range(plan.passes):
         blocks = plan.groups * passes[s].groups * passes[s].blocks
         if index < blocks:
-            pack_block(index, memory, &memory[scratch + plan.layout], table, operands, passes + s,
-                       kind)
+            pack_block(index, packed, &memory[scratch + plan.layout], table, operands,
+                       passes + s, kind)
             return
         index -= blocks
 
 
 cdef void run_all(
-    Memory memory, Table table, const char **operands, char *output, const Plan *plan,
-    const Pass *passes, int threads, real *kind,
+    Memory memory, Memory packed, bint prepared, Table table, const char **operands,
+    char *output, const Plan *plan, const Pass *passes, int threads, real *kind,
 ) noexcept nogil:
     cdef Py_ssize_t tasks = (plan.images * plan.groups * plan.tiles_z * plan.tiles_y
                              * plan.tiles_x * plan.chunks)
+    # A swapped pass gathers its weights tile by tile, near at hand.
     cdef Py_ssize_t blocks = 0
     cdef Py_ssize_t i
-    for i in range(plan.passes):
-        blocks += plan.groups * passes[i].groups * passes[i].blocks
+    cdef Worker *worker
+    if not prepared and passes[0].form != SWAPPED:
+        blocks = weight_blocks(plan, passes)
     if passes[0].form == WINOGRAD:
         memset(&memory[plan.flags], 0, plan.images)
+    for i in range(plan.passes):
+        lay_biases(memory, operands, passes + i, plan.groups, kind)
     for i in range(threads):
-        memset(&memory[plan.scratch + i * plan.scratch_size], 0, sizeof(Worker))
-        (<Worker *> &memory[plan.scratch + i * plan.scratch_size]).place = -1
+        worker = <Worker *> &memory[plan.scratch + i * plan.scratch_size]
+        memset(worker, 0, sizeof(Worker))
+        worker.place = -1
+        worker.prepared = prepared
     if threads == 1:
         # No parallel region: nothing wakes up, and a forked child cannot hang.
         for i in range(blocks):
-            pack(i, memory, plan.scratch, table, operands, plan, passes, kind)
+            pack(i, memory, packed, plan.scratch, table, operands, plan, passes, kind)
         for i in range(tasks):
-            run_tile(i, memory, plan.scratch, table, operands, output, plan, passes, kind)
+            run_tile(i, memory, packed, plan.scratch, table, operands, output, plan, passes,
+                     kind)
         return
     with parallel(num_threads=threads):
         for i in prange(blocks, schedule='static'):
-            pack(i, memory, plan.scratch + omp_get_thread_num() * plan.scratch_size, table,
-                 operands, plan, passes, kind)
+            pack(i, memory, packed, plan.scratch + omp_get_thread_num() * plan.scratch_size,
+                 table, operands, plan, passes, kind)
         for i in prange(tasks, schedule='dynamic', chunksize=1):
-            run_tile(i, memory, plan.scratch + omp_get_thread_num() * plan.scratch_size, table,
-                     operands, output, plan, passes, kind)
+            run_tile(i, memory, packed, plan.scratch + omp_get_thread_num() * plan.scratch_size,
+                     table, operands, output, plan, passes, kind)
 
 
 cdef char *address(array, bint writable) except? NULL:
@@ -421,7 +456,7 @@ cdef char *address(array, bint writable) except? NULL:
 
 
 cdef class Workspace:
-    """Memory to work in: packed weights, then the scratch of each thread."""
+    """Memory to work in: biases, the scratch of each thread, packed weights."""
     cdef Memory memory
 
     def __init__(self, Memory memory):
@@ -448,9 +483,10 @@ cdef class Program:
         self.table = table
         self.is_double = is_double
 
-    def run(self, tuple operands, output, Workspace workspace, int threads):
+    def run(self, tuple operands, output, Workspace workspace, int threads, prepared=None):
         """Compute; `operands` are the input, the weights and the biases.
 
+        Weights are packed into the end of the workspace, or are `prepared`, by `pack`.
         Returns the images whose result is not finite, which Winograd's must not decide.
         """
         cdef const char *addresses[OPERANDS]
@@ -459,16 +495,36 @@ cdef class Program:
             addresses[i] = NULL if operands[i] is None else address(operands[i], False)
         cdef char *target = address(output, True)
         cdef const Pass *passes = <const Pass *> &self.passes[0]
+        cdef bint packed = prepared is not None
+        cdef Memory weights = (
+            (<Workspace> prepared).memory if packed
+            else workspace.memory[self.plan.scratch + threads * self.plan.scratch_size:])
         with nogil:
             if self.is_double:
-                run_all(workspace.memory, self.table, addresses, target, &self.plan, passes,
-                        threads, <double *> NULL)
+                run_all(workspace.memory, weights, packed, self.table, addresses, target,
+                        &self.plan, passes, threads, <double *> NULL)
             else:
-                run_all(workspace.memory, self.table, addresses, target, &self.plan, passes,
-                        threads, <float *> NULL)
+                run_all(workspace.memory, weights, packed, self.table, addresses, target,
+                        &self.plan, passes, threads, <float *> NULL)
         if passes.form != WINOGRAD:
             return ()
         return [i for i in range(self.plan.images) if workspace.memory[self.plan.flags + i]]
+
+    def pack(self, tuple operands, Workspace target, Workspace workspace):
+        """Pack the weights of all passes, once for many runs."""
+        cdef const char *addresses[OPERANDS]
+        cdef const Pass *passes = <const Pass *> &self.passes[0]
+        cdef Py_ssize_t i
+        for i in range(len(operands)):
+            addresses[i] = NULL if operands[i] is None else address(operands[i], False)
+        with nogil:
+            for i in range(weight_blocks(&self.plan, passes)):
+                if self.is_double:
+                    pack(i, workspace.memory, target.memory, self.plan.scratch, self.table,
+                         addresses, &self.plan, passes, <double *> NULL)
+                else:
+                    pack(i, workspace.memory, target.memory, self.plan.scratch, self.table,
+                         addresses, &self.plan, passes, <float *> NULL)
 
 
 # ---- For planning.py and the benchmarks ---------------------------------------------

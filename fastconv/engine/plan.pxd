@@ -19,7 +19,7 @@ cdef struct Plan:
     Py_ssize_t chunks
     Py_ssize_t pitch, plane, phase, channel
     Py_ssize_t layout, panel, panel_pitch
-    Py_ssize_t scratch, scratch_size, flags
+    Py_ssize_t flags, scratch, scratch_size
 
 cdef struct Pass:
     Py_ssize_t groups, planes, channels, taps, blocks
@@ -46,8 +46,10 @@ cdef struct Tile:
     Py_ssize_t z, y, x
     Py_ssize_t rows_z, rows_y, rows_x
 
-# At the start of each thread's scratch; place -1: nothing laid out yet.
+# At the start of each thread's scratch; place -1: nothing laid out yet. Prepared: the weights
+# were packed before the call.
 cdef struct Worker:
+    bint prepared
     Py_ssize_t place
     Tile tile
     double zeros[MAX_ROWS]

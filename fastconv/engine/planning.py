@@ -155,11 +155,16 @@ class Strip(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What `engine.run` needs, and `explain` tells."""
+    """What `engine.run` needs, and `explain` tells.
+
+    In bytes: `workspace`, `weights` if they are packed beforehand, which saves `saved` of it.
+    """
 
     program: object
     threads: int
     workspace: int
+    weights: int
+    saved: int
     tile: tuple[int, int, int]
     tasks: int
     flops: int
@@ -466,9 +471,11 @@ def plan(problem, threads):
     block = 2 * kernels.VECTOR // size if swapped else kernels.ROWS
     columns = end = source.end
     if swapped:
-        end += max((s.inputs * len(s.taps) + 1) * 2 * kernels.VECTOR for s in problem.steps)
-        table += range(0, end - columns, 2 * kernels.VECTOR)
-    packed = 0
+        rows = max(s.inputs * len(s.taps) for s in problem.steps) + 1
+        table += range(0, rows * 2 * kernels.VECTOR, 2 * kernels.VECTOR)
+        # Either the weights or, if they are prepared, where they are.
+        end += aligned(2 * kernels.VECTOR + rows * max(2 * kernels.VECTOR, 8) + 8 * kernels.TABLE_SLACK)
+    biases = weights = 0
     passes = []
     for step in problem.steps:
         taps = step.inputs * len(step.taps)
@@ -481,12 +488,7 @@ def plan(problem, threads):
         contiguous = gather == list(range(0, taps * size, size))
         in_place = step.outputs == 1 and contiguous
         groups = problem.groups * step.groups
-        bias = packed
-        packed = aligned(packed + groups * step.outputs * size)
-        weights = -1
-        if not in_place and not swapped:
-            weights = packed
-            packed = aligned(packed + groups * step.outputs * taps * size)
+        blocks = -(-step.outputs // block)
         strips, strip_count = [], 0
         contiguous_rows = step.output is None or step.output.spatial[2] == size
         if step.outputs == 1 and contiguous_rows and tile[1] >= kernels.BAND_ROWS and not swapped:
@@ -498,11 +500,11 @@ def plan(problem, threads):
             Pass(
                 planes=target.planes if target else 1,
                 taps=taps,
-                blocks=-(-step.outputs // block),
+                blocks=blocks,
                 gather=len(table) + taps,
                 contiguous=contiguous,
-                packed=weights,
-                bias=bias,
+                packed=-1 if in_place else weights,
+                bias=biases,
                 source=source.start,
                 source_group=step.inputs * source.channel,
                 source_plane=source.phase,
@@ -524,35 +526,39 @@ def plan(problem, threads):
             ).of_step(step)
         )
         table += places + gather + strips
+        biases = aligned(biases + groups * step.outputs * size)
+        if not in_place:
+            rows = blocks * block if swapped else step.outputs
+            weights = aligned(weights + groups * rows * taps * size)
         source = target or source
         end = max(end, source.end)
         if swapped:
             end = aligned(end + (taps + 1) * math.prod(tile) * size)
 
     return finished(
-        problem, axes, tile, chunks, threads, layout, pitch, passes, table, packed, end,
+        problem, axes, tile, chunks, threads, layout, pitch, passes, table, biases, weights, end,
         kernels.ROWS * PANEL, flops(problem), _method(problem, passes),
     )  # fmt: skip
 
 
 def finished(
-    problem, axes, tile, chunks, threads, layout, pitch, passes, table, packed, end, panel,
-    operations, method,
+    problem, axes, tile, chunks, threads, layout, pitch, passes, table, biases, weights, end,
+    panel, operations, method,
 ):  # fmt: skip
     """The plan of these passes: all that is known of it as kernels.Plan wants it."""
     tiles = [-(-g // t) for g, t in zip(problem.grid, tile, strict=True)]
     tasks = problem.images * problem.groups * math.prod(tiles) * chunks
     threads = min(threads, tasks)
-    flags = packed
-    scratch = packed + aligned(problem.images)
+    scratch = biases + aligned(problem.images)
     scratch_size = aligned(end + panel + VECTOR)
+    saved = 0 if passes[0].form == kernels.FORMS["swapped"] else weights
     fields = [
         len(passes), problem.images, problem.groups, problem.channels,
         *problem.in_strides, *problem.sizes, problem.border, *problem.stride,
         *(axis.halo for axis in axes),
         *(len(axis.residues) for axis in axes), 0, *problem.grid, *tile, *tiles, chunks,
         pitch, layout.plane, layout.phase, layout.channel,
-        layout.start, end, PANEL, scratch, scratch_size, flags,
+        layout.start, end, PANEL, biases, scratch, scratch_size,
     ]  # fmt: skip
     return Plan(
         kernels.Program(
@@ -563,7 +569,9 @@ def finished(
             problem.dtype == np.float64,
         ),
         threads,
-        scratch + threads * scratch_size,
+        scratch + threads * scratch_size + saved,
+        weights,
+        saved,
         tile,
         tasks,
         operations,

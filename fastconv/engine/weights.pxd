@@ -71,52 +71,55 @@ cdef inline const char *weights_of(
         + m * step.weight_channel)
 
 
+cdef inline void lay_biases(
+    Memory memory, const char **operands, const Pass *step, Py_ssize_t groups, real *_,
+) noexcept nogil:
+    """The biases of a pass side by side; added to zero, as by a swapped pass: -0 becomes 0."""
+    cdef real *biases = <real *> &memory[step.bias]
+    cdef const char *source
+    cdef Py_ssize_t m
+    if step.bias_operand < 0:
+        memset(biases, 0, groups * step.groups * step.channels * sizeof(real))
+        return
+    source = operands[step.bias_operand]
+    for m in range(groups * step.groups * step.channels):
+        biases[m] = 0 + (<const real *> (source + m * step.bias_stride))[0]
+
+
 cdef inline void pack_block(
-    Py_ssize_t index, Memory memory, char *scratch, Table table, const char **operands,
+    Py_ssize_t index, Memory weights, char *scratch, Table table, const char **operands,
     const Pass *step, real *kind,
 ) noexcept nogil:
-    """One block of output channels of one group: its biases, its weights as [taps][rows]."""
+    """The weights of one block of output channels of one group, as the passes read them.
+
+    [taps][rows] for direct ones, [taps][two vectors] for swapped ones; Winograd's transformed.
+    """
     cdef Py_ssize_t size = sizeof(real)
     cdef Py_ssize_t group = index // step.blocks
     cdef Py_ssize_t b = index % step.blocks
-    cdef Py_ssize_t m = part(b, step.blocks, step.channels)
-    cdef Py_ssize_t height = part(b + 1, step.blocks, step.channels) - m
-    cdef Py_ssize_t first = group * step.channels + m
-    cdef real *bias = <real *> &memory[step.bias + first * size]
+    cdef Py_ssize_t m, height, first
     cdef const char *source
-    cdef Py_ssize_t i
-    for i in range(height):
-        # Added to zero, as by a swapped pass: -0 becomes 0.
-        bias[i] = 0
-        if step.bias_operand >= 0:
-            bias[i] = bias[i] + (
-                <const real *> (operands[step.bias_operand] + (first + i) * step.bias_stride))[0]
+    cdef char *target
     if step.packed < 0 or step.taps == 0:
         return
+    if step.form == SWAPPED:
+        m = b * 2 * VECTOR_BYTES // size
+        target = &weights[step.packed + index * step.taps * 2 * VECTOR_BYTES]
+        memset(target, 0, step.taps * 2 * VECTOR_BYTES)
+        gather(target, 2 * VECTOR_BYTES, weights_of(operands, step, group, m),
+               &table[step.gather], step, min(2 * VECTOR_BYTES // size, step.channels - m), kind)
+        return
+    m = part(b, step.blocks, step.channels)
+    height = part(b + 1, step.blocks, step.channels) - m
+    first = group * step.channels + m
     source = weights_of(operands, step, group, m)
-    if step.form == WINOGRAD:
-        gather(scratch, height * size, source, &table[step.gather], step, height, kind)
-        if real is double:
-            transform_weights(
-                &memory[step.packed + transformed(step, index, first, size)], scratch,
-                step.reduction, height * size, <vd *> NULL)
-        else:
-            transform_weights(
-                &memory[step.packed + transformed(step, index, first, size)], scratch,
-                step.reduction, height * size, <vf *> NULL)
-    else:
-        gather(&memory[step.packed + first * step.taps * size], height * size, source,
+    if step.form == DIRECT:
+        gather(&weights[step.packed + first * step.taps * size], height * size, source,
                &table[step.gather], step, height, kind)
-
-
-cdef inline void gather_columns(
-    char *target, Memory memory, Table table, const char **operands, const Pass *step,
-    Py_ssize_t group, Py_ssize_t m, Py_ssize_t width, real *kind,
-) noexcept nogil:
-    """Output channels m .. m + width as [1 + taps][two vectors]; row 0 is the bias."""
-    cdef Py_ssize_t size = sizeof(real)
-    memset(target, 0, 2 * VECTOR_BYTES)
-    memcpy(target, &memory[step.bias + (group * step.channels + m) * size], width * size)
-    if step.taps:
-        gather(target + 2 * VECTOR_BYTES, 2 * VECTOR_BYTES, weights_of(operands, step, group, m),
-               &table[step.gather], step, width, kind)
+        return
+    gather(scratch, height * size, source, &table[step.gather], step, height, kind)
+    target = &weights[step.packed + transformed(step, index, first, size)]
+    if real is double:
+        transform_weights(target, scratch, step.reduction, height * size, <vd *> NULL)
+    else:
+        transform_weights(target, scratch, step.reduction, height * size, <vf *> NULL)

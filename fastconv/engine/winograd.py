@@ -137,13 +137,12 @@ def plan(problem, threads):
     gather_at = offsets_at + len(places)
     columns_at = gather_at + len(gather)
     table += [*places, *gather, *range(0, reduction * row_pitch, row_pitch)]
-    packed = aligned(problem.groups * step.outputs * size)
     each = Pass(
         taps=step.inputs * len(step.taps),
         blocks=-(-step.outputs // kernels.ROWS),
         gather=gather_at,
         contiguous=gather == list(range(0, len(gather) * size, size)),
-        packed=packed,
+        packed=0,
         offsets=offsets_at,
         form=kernels.FORMS["winograd"],
         positions=positions,
@@ -156,10 +155,11 @@ def plan(problem, threads):
         plane_pitch=plane_pitch,
         result_pitch=result_pitch,
     ).of_step(step)
-    packed += aligned(
-        problem.groups * PLANES * (step.outputs * reduction * size + each.blocks * kernels.VECTOR)
+    biases = aligned(problem.groups * step.outputs * size)
+    weights = problem.groups * PLANES * (
+        step.outputs * reduction * size + each.blocks * kernels.VECTOR
     )
     return finished(
-        tiled, axes, tile, choice.chunks, threads, layout, pitch, [each], table, packed, panel,
-        TILE * (4 * result_pitch + kernels.VECTOR), flops(problem), "winograd",
+        tiled, axes, tile, choice.chunks, threads, layout, pitch, [each], table, biases, weights,
+        panel, TILE * (4 * result_pitch + kernels.VECTOR), flops(problem), "winograd",
     )  # fmt: skip
