@@ -38,14 +38,14 @@ from cpython.buffer cimport (
 from cython.parallel cimport parallel, prange
 from libc.string cimport memcpy, memset
 
-from fastconv.engine.lay_out cimport copy, lay_out
+from fastconv.engine.lay_out cimport copy, copy_tested, lay_out
 from fastconv.engine.multiply cimport multiply_bands, multiply_vectors
 from fastconv.engine.plan cimport *
 from fastconv.engine.simd cimport *
-from fastconv.engine.store cimport multiply_to_output
+from fastconv.engine.store cimport multiply_to_output, store_panel
 from fastconv.engine.weights cimport gather, lay_biases, pack_block, weights_of
 from fastconv.engine.winograd cimport (
-    PLANES, SHORT, TILE, copy_tested, transform_inputs, transform_results, transformed,
+    PLANES, SHORT, TILE, transform_inputs, transform_results, transformed,
     transformed_plane,
 )
 
@@ -113,7 +113,7 @@ cdef void run_pass(
                         multiply_vectors(
                             source + done * plan.pitch, offsets, step.taps, weights, bias,
                             target + done * plan.pitch, step.target_channel, vectors, height,
-                            kind)
+                            False, kind)
                     else:
                         target = (output + step.out_offset + tile.image * step.out_image
                                   + tile.group * step.out_group + g * step.out_inner
@@ -129,6 +129,81 @@ cdef void run_pass(
                                 source + done * plan.pitch, offsets, weights, bias,
                                 target + done * step.out_y, &memory[scratch + plan.panel],
                                 height, count - done, columns, plan, step, kind)
+
+
+cdef bint reaches(
+    const Py_ssize_t *tap, const Plan *plan, const Tile *tile,
+) noexcept nogil:
+    """Whether a tap (z, y, x) meets the input anywhere in a tile, not only the zeros around."""
+    return (
+        tap[0] + (tile.z + tile.rows_z - 1) * plan.stride_z >= 0
+        and tap[0] + tile.z * plan.stride_z < plan.size_z
+        and tap[1] + (tile.y + tile.rows_y - 1) * plan.stride_y >= 0
+        and tap[1] + tile.y * plan.stride_y < plan.size_y
+        and tap[2] + (tile.x + tile.rows_x - 1) * plan.stride_x >= 0
+        and tap[2] + tile.x * plan.stride_x < plan.size_x)
+
+
+cdef void run_split(
+    Memory memory, Memory packed, Py_ssize_t scratch, Table table, const char **operands,
+    char *output, Py_ssize_t split, const Plan *plan, const Pass *step, const Tile *tile,
+    real *kind,
+) noexcept nogil:
+    """What one part of the input channels adds, in one tile, to one chunk of the output's.
+
+    Sums wait in the scratch; after the last part they go to the output. If the taps of a
+    part are apart, those that meet nothing but zeros in this tile are left out.
+    """
+    cdef Py_ssize_t size = sizeof(real)
+    cdef Py_ssize_t start = part(split, plan.splits, plan.channels)
+    cdef Py_ssize_t channels = part(split + 1, plan.splits, plan.channels) - start
+    cdef Py_ssize_t kernel = step.taps // plan.channels
+    cdef Py_ssize_t depth = min(tile.rows_z, step.limit_z - tile.z)
+    cdef Py_ssize_t count = min(tile.rows_y, step.limit_y - tile.y)
+    cdef Py_ssize_t columns = min(tile.rows_x, step.limit_x - tile.x)
+    cdef Py_ssize_t row_length = plan.pitch // size
+    cdef Py_ssize_t positions = (count - 1) * row_length + columns
+    cdef Py_ssize_t vectors = (positions * size + VECTOR_BYTES - 1) // VECTOR_BYTES
+    cdef Py_ssize_t first = part(tile.chunk, plan.chunks, step.blocks)
+    cdef Py_ssize_t begin = part(first, step.blocks, step.channels)
+    cdef Py_ssize_t b, m, z, t
+    cdef const char *source
+    cdef const char *weights
+    cdef const char *bias
+    cdef char *sums
+    cdef int height
+    cdef bint resume
+    cdef bint skip = step.apart and not packed[step.infinite]
+    for b in range(first, part(tile.chunk + 1, plan.chunks, step.blocks)):
+        m = part(b, step.blocks, step.channels)
+        height = <int> (part(b + 1, step.blocks, step.channels) - m)
+        weights = (&packed[step.packed] + ((tile.group * step.channels + m) * step.taps
+                                           + start * kernel * height) * size)
+        bias = &memory[step.bias + (tile.group * step.channels + m) * size]
+        for z in range(depth):
+            source = &memory[scratch + step.source + z * step.source_z]
+            sums = &memory[scratch + step.sums + (m - begin) * step.sums_pitch
+                           + z * vectors * VECTOR_BYTES]
+            resume = split > 0
+            if step.apart:
+                for t in range(kernel):
+                    if not skip or reaches(&table[step.coordinates + 3 * t], plan, tile):
+                        multiply_vectors(
+                            source, &table[step.offsets + t * step.most], channels,
+                            weights + t * channels * height * size, bias, sums,
+                            step.sums_pitch, vectors, height, resume, kind)
+                        resume = True
+            if not step.apart or not resume:
+                multiply_vectors(
+                    source, &table[step.offsets], 0 if step.apart else channels * kernel,
+                    weights, bias, sums, step.sums_pitch, vectors, height, resume, kind)
+            if split + 1 == plan.splits:
+                store_panel(
+                    sums, step.sums_pitch, height, 0, positions, row_length, columns,
+                    output + step.out_offset + tile.image * step.out_image
+                    + tile.group * step.out_group + m * step.out_channel
+                    + (tile.z + z) * step.out_z + tile.y * step.out_y + tile.x * step.out_x,
+                    step, kind)
 
 
 cdef void gather_positions(
@@ -218,7 +293,8 @@ cdef void run_swapped(
             multiply_vectors(
                 columns, offsets, step.taps + 1,
                 &memory[scratch + step.positions + at * (step.taps + 1) * size], zeros, panel,
-                2 * VECTOR_BYTES, 2 if width * size > VECTOR_BYTES else 1, <int> height, kind)
+                2 * VECTOR_BYTES, 2 if width * size > VECTOR_BYTES else 1, <int> height, False,
+                kind)
             for i in range(height):
                 out = (output + step.out_offset + tile.image * step.out_image
                        + tile.group * step.out_group + m * step.out_channel
@@ -290,47 +366,42 @@ cdef void run_winograd(
     cdef Py_ssize_t size = sizeof(real)
     cdef Py_ssize_t vectors = (
         tile.rows_y // TILE * step.row_tiles * size + VECTOR_BYTES - 1) // VECTOR_BYTES
-    cdef Py_ssize_t result_plane = step.result_pitch * ROWS_LIMIT * step.span + VECTOR_BYTES
+    cdef Py_ssize_t result_plane = step.result_pitch * ROWS_LIMIT + VECTOR_BYTES
     cdef Py_ssize_t panel_pitch = 4 * step.result_pitch + VECTOR_BYTES
     cdef char *results = &memory[scratch + step.columns]
     cdef char *panel = &memory[scratch + plan.panel]
     cdef const char *source = &memory[scratch + step.positions]
     cdef const char *zeros = <const char *> (<Worker *> &memory[scratch]).zeros
+    cdef const char *weights
     cdef const char *bias
     cdef char *out = (
         output + step.out_offset + tile.image * step.out_image + tile.group * step.out_group
         + tile.z * step.out_z + tile.y * step.out_y + tile.x * step.out_x)
-    cdef Py_ssize_t last = part(tile.chunk + 1, plan.chunks, step.blocks)
-    cdef Py_ssize_t block = part(tile.chunk, plan.chunks, step.blocks)
-    cdef Py_ssize_t start, stop, b, m, height, i, plane
+    cdef Py_ssize_t b, m, height, first, i, plane
     cdef real[MAX_LANES] test
     memset(test, 0, VECTOR_BYTES)
-    while block < last:
-        start = part(block, step.blocks, step.channels)
-        stop = min(block + step.span, last)
+    for b in range(part(tile.chunk, plan.chunks, step.blocks),
+                   part(tile.chunk + 1, plan.chunks, step.blocks)):
+        m = part(b, step.blocks, step.channels)
+        height = part(b + 1, step.blocks, step.channels) - m
+        first = tile.group * step.channels + m
+        weights = &packed[step.packed + transformed(
+            step, tile.group * step.blocks + b, first, size)]
         for plane in range(PLANES):
-            for b in range(block, stop):
-                m = part(b, step.blocks, step.channels)
-                height = part(b + 1, step.blocks, step.channels) - m
-                multiply_vectors(
-                    source + plane * step.plane_pitch, &table[step.column_offsets],
-                    step.reduction,
-                    &packed[step.packed
-                            + transformed(step, tile.group * step.blocks + b,
-                                          tile.group * step.channels + m, size)
-                            + plane * transformed_plane(step.reduction, height * size)],
-                    zeros, results + plane * result_plane + (m - start) * step.result_pitch,
-                    step.result_pitch, vectors, <int> height, kind)
-        for m in range(start, part(stop, step.blocks, step.channels)):
-            bias = &memory[step.bias + (tile.group * step.channels + m) * size]
+            multiply_vectors(
+                source + plane * step.plane_pitch, &table[step.column_offsets], step.reduction,
+                weights + plane * transformed_plane(step.reduction, height * size), zeros,
+                results + plane * result_plane, step.result_pitch, vectors, <int> height, False,
+                kind)
+        for i in range(height):
+            bias = &memory[step.bias + (first + i) * size]
             if real is double:
-                transform_results(panel, panel_pitch, results + (m - start) * step.result_pitch,
+                transform_results(panel, panel_pitch, results + i * step.result_pitch,
                                   result_plane, bias, vectors, <vd *> NULL)
             else:
-                transform_results(panel, panel_pitch, results + (m - start) * step.result_pitch,
+                transform_results(panel, panel_pitch, results + i * step.result_pitch,
                                   result_plane, bias, vectors, <vf *> NULL)
-            store_rows(out + m * step.out_channel, panel, panel_pitch, step, tile, test)
-        block = stop
+            store_rows(out + (m + i) * step.out_channel, panel, panel_pitch, step, tile, test)
     for i in range(VECTOR_BYTES // size):
         if not test[i] == 0:
             memory[plan.flags + tile.image] = 1
@@ -347,7 +418,7 @@ cdef void run_tile(
     cdef Tile *tile = &worker.tile
     cdef Py_ssize_t place = index // plan.chunks
     cdef Py_ssize_t left = place
-    cdef Py_ssize_t i
+    cdef Py_ssize_t i, first
     cdef const char *source
     tile.chunk = index % plan.chunks
     if place != worker.place:
@@ -366,12 +437,22 @@ cdef void run_tile(
         source = operands[0] + tile.image * plan.in_image + tile.group * plan.in_group
         if passes[0].form == WINOGRAD:
             transform_tile(memory, scratch, table, source, plan, passes, tile, kind)
-        else:
+        elif plan.splits == 1:
             lay_out(&memory[scratch + plan.layout], source, plan.channels, plan, tile,
                     &table[plan.residues], kind)
         for i in range(plan.passes):
             if passes[i].form == SWAPPED:
                 gather_positions(memory, scratch, table, plan, passes + i, tile, kind)
+    if plan.splits > 1:
+        source = operands[0] + tile.image * plan.in_image + tile.group * plan.in_group
+        for i in range(plan.splits):
+            first = part(i, plan.splits, plan.channels)
+            lay_out(&memory[scratch + plan.layout], source + first * plan.in_channel,
+                    part(i + 1, plan.splits, plan.channels) - first, plan, tile,
+                    &table[plan.residues], kind)
+            run_split(memory, packed, scratch, table, operands, output, i, plan, passes, tile,
+                      kind)
+        return
     for i in range(plan.passes):
         if passes[i].form == SWAPPED:
             run_swapped(memory, packed, scratch, table, operands, output, plan, passes + i, tile,
@@ -402,7 +483,7 @@ cdef void pack(
     for s in range(plan.passes):
         blocks = plan.groups * passes[s].groups * passes[s].blocks
         if index < blocks:
-            pack_block(index, packed, &memory[scratch + plan.layout], table, operands,
+            pack_block(index, packed, &memory[scratch + plan.layout], table, operands, plan,
                        passes + s, kind)
             return
         index -= blocks
@@ -420,6 +501,8 @@ cdef void run_all(
     cdef Worker *worker
     if not prepared and passes[0].form != SWAPPED:
         blocks = weight_blocks(plan, passes)
+    if passes[0].apart and not prepared:
+        packed[passes[0].infinite] = 0
     if passes[0].form == WINOGRAD:
         memset(&memory[plan.flags], 0, plan.images)
     for i in range(plan.passes):
@@ -517,6 +600,8 @@ cdef class Program:
         cdef Py_ssize_t i
         for i in range(len(operands)):
             addresses[i] = NULL if operands[i] is None else address(operands[i], False)
+        if passes[0].apart:
+            target.memory[passes[0].infinite] = 0
         with nogil:
             for i in range(weight_blocks(&self.plan, passes)):
                 if self.is_double:
@@ -567,8 +652,6 @@ def peak_work(Py_ssize_t turns, bint is_double):
 
 
 VECTOR = VECTOR_BYTES
-#: Of one vector multiply-add at best.
-CYCLES = 1.0
 ROWS = ROWS_LIMIT
 FORMS = {"direct": DIRECT, "swapped": SWAPPED, "winograd": WINOGRAD}
 BAND_ROWS = BAND

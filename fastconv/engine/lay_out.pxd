@@ -44,6 +44,48 @@ cdef inline void copy(char *target, const char *source, Py_ssize_t count) noexce
         STORE_PART(target, x[0], count)
 
 
+cdef inline void copy_tested(
+    char *target, const char *source, Py_ssize_t count, char *test, vector *_,
+) noexcept nogil:
+    """Copy bytes; `test` becomes NaN where one of the numbers was infinite or NaN."""
+    cdef vector x[1]
+    cdef vector t[1]
+    LOAD(t[0], test)
+    while count > 0:
+        if count >= VECTOR_BYTES:
+            LOAD(x[0], source)
+            STORE(target, x[0])
+        else:
+            LOAD_PART(x[0], source, count)
+            STORE_PART(target, x[0], count)
+        t[0] = t[0] + x[0] * 0
+        source += VECTOR_BYTES
+        target += VECTOR_BYTES
+        count -= VECTOR_BYTES
+    STORE(test, t[0])
+
+
+cdef inline void copy_inside(
+    char *target, const char *source, Py_ssize_t low, Py_ssize_t high, Py_ssize_t count,
+) noexcept nogil:
+    """A row of `count` bytes: the source between low and high, zeros around it."""
+    cdef vf x[1]
+    cdef Py_ssize_t at = 0
+    cdef Py_ssize_t left
+    while at < count:
+        if at >= low and at + VECTOR_BYTES <= high:
+            LOAD(x[0], source + at)
+            STORE(target + at, x[0])
+        else:
+            left = min(count - at, VECTOR_BYTES)
+            if high > at and low < at + left:
+                LOAD_INSIDE(x[0], source + at, max(low - at, 0), min(high - at, left))
+            else:
+                FILL(x[0], 0)
+            STORE_PART(target + at, x[0], left)
+        at += VECTOR_BYTES
+
+
 cdef inline void copy_strided(
     char *target, const char *source, Py_ssize_t count, Py_ssize_t stride, real *_,
 ) noexcept nogil:
@@ -83,6 +125,10 @@ cdef inline void lay_border(
     """Elements start .. stop of a row, all of them outside the input."""
     cdef real *row = <real *> target
     cdef Py_ssize_t i, at
+    if plan.border == ZEROS:
+        for i in range(start, stop):
+            row[i] = 0
+        return
     for i in range(start, stop):
         at = border_source(first + i * step, plan.size_x, plan.border)
         row[i] = 0 if at < 0 else (<const real *> (source + at * plan.in_x))[0]
@@ -97,6 +143,9 @@ cdef inline void lay_row(
     cdef Py_ssize_t stride = step * plan.in_x
     cdef Py_ssize_t size = sizeof(real)
     if stride == size:
+        if plan.border == ZEROS:
+            copy_inside(target, inside - low * size, low * size, high * size, count * size)
+            return
         copy(target + low * size, inside, (high - low) * size)
     elif stride == 2 * size:
         if real is double:
@@ -107,6 +156,33 @@ cdef inline void lay_row(
         copy_strided(target + low * size, inside, high - low, stride, kind)
     lay_border(target, source, first, step, 0, low, plan, kind)
     lay_border(target, source, first, step, high, count, plan, kind)
+
+
+cdef inline void lay_plane(
+    char *target, const char *source, Py_ssize_t first_y, Py_ssize_t rows, Py_ssize_t shift,
+    const Plan *plan, real *_,
+) noexcept nogil:
+    """Whole rows from `first_y` on, shifted, all at once: what came round an edge is cleared."""
+    cdef Py_ssize_t width = plan.size_x
+    cdef Py_ssize_t low = clip(-first_y, 0, rows)
+    cdef Py_ssize_t high = clip(plan.size_y - first_y, low, rows)
+    cdef Py_ssize_t size = sizeof(real)
+    cdef Py_ssize_t start = low * width + max(0, -shift)
+    cdef Py_ssize_t stop = high * width - max(0, shift)
+    cdef Py_ssize_t edge = min(max(shift, -shift), width)
+    cdef real *row
+    cdef Py_ssize_t y, x
+    if low:
+        memset(target, 0, low * width * size)
+    if high < rows:
+        memset(target + high * width * size, 0, (rows - high) * width * size)
+    if stop > start:
+        copy(target + start * size, source + (first_y * width + start + shift) * size,
+             (stop - start) * size)
+    for y in range(low, high):
+        row = <real *> target + y * width + (width - edge if shift > 0 else 0)
+        for x in range(edge):
+            row[x] = 0
 
 
 cdef inline void lay_out(
@@ -124,6 +200,10 @@ cdef inline void lay_out(
     cdef char *target
     cdef char *row
     cdef bint outside
+    cdef bint whole = (
+        plan.border == ZEROS and plan.stride_x == 1 and plan.stride_y == 1
+        and plan.in_x == sizeof(real) and plan.in_y == plan.size_x * plan.in_x
+        and plan.pitch == plan.in_y and tile.rows_x == plan.size_x)
     for px in range(plan.phases_x):
         first = tile.x * plan.stride_x + residues_x[px]
         low = clip((plan.stride_x - 1 - first) // plan.stride_x if first < 0 else 0, 0, count_x)
@@ -138,6 +218,12 @@ cdef inline void lay_out(
                         at_z = border_source(
                             (tile.z + z) * plan.stride_z + residues_z[pz],
                             plan.size_z, plan.border)
+                        if whole and at_z >= 0:
+                            lay_plane(
+                                target + z * plan.plane, source + c * plan.in_channel
+                                + at_z * plan.in_z, tile.y + residues_y[py], count_y, first,
+                                plan, kind)
+                            continue
                         for y in range(count_y):
                             at_y = border_source(
                                 (tile.y + y) * plan.stride_y + residues_y[py],

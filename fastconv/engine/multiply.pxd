@@ -7,9 +7,11 @@ from fastconv.engine.simd cimport *
 cdef inline void multiply(
     const char *source, const Py_ssize_t *offsets, Py_ssize_t taps,
     const char *weights, const char *bias, char *target, Py_ssize_t pitch, Py_ssize_t runs,
-    vector *_, rows *__, width *___,
+    bint resume, vector *_, rows *__, width *___,
 ) noexcept nogil:
     """The register tile, `runs` times along the positions; weights are [taps][rows].
+
+    Sums begin with the bias or, to resume, with what the target holds.
 
     Everything but the loops over runs and taps unrolls. Being inside the loop over runs
     is what lets GCC keep `sums` in registers from its first line to its last.
@@ -22,10 +24,15 @@ cdef inline void multiply(
     cdef const char *at
     cdef const char *weight
     for _run in range(runs):
-        for i in range(<int> sizeof(rows)):
-            BROADCAST(w[i], bias + i * LANE_BYTES(w[0]))
-            for j in range(VECTORS(sizeof(rows)) if width is wide else 1):
-                sums[i][j] = w[i]
+        if resume:
+            for i in range(<int> sizeof(rows)):
+                for j in range(VECTORS(sizeof(rows)) if width is wide else 1):
+                    LOAD(sums[i][j], target + i * pitch + j * VECTOR_BYTES)
+        else:
+            for i in range(<int> sizeof(rows)):
+                BROADCAST(w[i], bias + i * LANE_BYTES(w[0]))
+                for j in range(VECTORS(sizeof(rows)) if width is wide else 1):
+                    sums[i][j] = w[i]
         weight = weights
         for k in range(taps):
             at = source + offsets[k + AHEAD]
@@ -48,7 +55,7 @@ cdef inline void multiply(
 
 ctypedef void (*multiply_t)(
     const char *, const Py_ssize_t *, Py_ssize_t, const char *, const char *,
-    char *, Py_ssize_t, Py_ssize_t, void *, void *, void *,
+    char *, Py_ssize_t, Py_ssize_t, bint, void *, void *, void *,
 ) noexcept nogil
 
 
@@ -86,7 +93,7 @@ cdef inline multiply_t tile_of(int height, vector *_, width *__) noexcept nogil:
 cdef inline void multiply_vectors(
     const char *source, const Py_ssize_t *offsets, Py_ssize_t taps,
     const char *weights, const char *bias, char *target, Py_ssize_t pitch,
-    Py_ssize_t vectors, int height, real *_,
+    Py_ssize_t vectors, int height, bint resume, real *_,
 ) noexcept nogil:
     """So many vectors of positions: wide runs for as long as they fill, then single ones."""
     cdef Py_ssize_t runs = vectors // VECTORS(height)
@@ -97,14 +104,15 @@ cdef inline void multiply_vectors(
             tile = tile_of(height, <vd *> NULL, <wide *> NULL)
         else:
             tile = tile_of(height, <vf *> NULL, <wide *> NULL)
-        tile(source, offsets, taps, weights, bias, target, pitch, runs, NULL, NULL, NULL)
+        tile(source, offsets, taps, weights, bias, target, pitch, runs, resume, NULL, NULL,
+             NULL)
     if vectors > done:
         if real is double:
             tile = tile_of(height, <vd *> NULL, <single *> NULL)
         else:
             tile = tile_of(height, <vf *> NULL, <single *> NULL)
         tile(source + done * VECTOR_BYTES, offsets, taps, weights, bias,
-             target + done * VECTOR_BYTES, pitch, vectors - done, NULL, NULL, NULL)
+             target + done * VECTOR_BYTES, pitch, vectors - done, resume, NULL, NULL, NULL)
 
 
 # ---- Bands --------------------------------------------------------------------------
@@ -195,15 +203,21 @@ cdef inline Py_ssize_t multiply_bands(
     char *target, Py_ssize_t target_pitch, Py_ssize_t row_count, Py_ssize_t valid,
     Py_ssize_t pitch, real *_,
 ) noexcept nogil:
-    """As many whole bands as there are in a number of rows; returns the rows done."""
+    """Rows by bands, the last of which covers some rows again; returns the rows done.
+
+    Which are all, or none if there are less than a band has.
+    """
     cdef const Strip *strips = <const Strip *> &table[step.strips]
     cdef const Py_ssize_t *offsets = &table[0]
     cdef Py_ssize_t vectors = (valid + VECTOR_BYTES - 1) // VECTOR_BYTES
     # A wide run may be part empty, if that is less work than single ones.
     cdef Py_ssize_t runs = (vectors + BAND_VECTORS // 4) // BAND_VECTORS
     cdef Py_ssize_t done = min(runs * BAND_VECTORS, vectors)
-    cdef Py_ssize_t _band
-    for _band in range(row_count // BAND):
+    cdef Py_ssize_t row = 0
+    cdef Py_ssize_t step_rows
+    if row_count < BAND:
+        return 0
+    while row < row_count:
         if real is double:
             multiply_band(source, offsets, strips, step.strip_count, weights, bias, target,
                           target_pitch, valid, runs, <vd *> NULL, <wide *> NULL)
@@ -218,6 +232,8 @@ cdef inline Py_ssize_t multiply_bands(
                           weights, bias, target + done * VECTOR_BYTES, target_pitch,
                           valid - done * VECTOR_BYTES, vectors - done, <vf *> NULL,
                           <single *> NULL)
-        source += BAND * pitch
-        target += BAND * target_pitch
-    return row_count // BAND * BAND
+        step_rows = min(BAND, row_count - row - BAND) if row + BAND < row_count else BAND
+        row += step_rows
+        source += step_rows * pitch
+        target += step_rows * target_pitch
+    return row_count

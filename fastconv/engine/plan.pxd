@@ -16,7 +16,7 @@ cdef struct Plan:
     Py_ssize_t grid_z, grid_y, grid_x
     Py_ssize_t tile_z, tile_y, tile_x
     Py_ssize_t tiles_z, tiles_y, tiles_x
-    Py_ssize_t chunks
+    Py_ssize_t chunks, splits
     Py_ssize_t pitch, plane, phase, channel
     Py_ssize_t layout, panel, panel_pitch
     Py_ssize_t flags, scratch, scratch_size
@@ -30,8 +30,9 @@ cdef struct Pass:
     Py_ssize_t halo_z, halo_y
     Py_ssize_t target, target_group, target_plane, target_channel, target_z
     Py_ssize_t form, positions, columns, column_offsets
-    Py_ssize_t reduction, span, row_tiles, row_pitch, plane_pitch, result_pitch
+    Py_ssize_t reduction, row_tiles, row_pitch, plane_pitch, result_pitch
     Py_ssize_t strips, strip_count
+    Py_ssize_t sums, sums_pitch, apart, most, coordinates, infinite
     Py_ssize_t out_offset, out_image, out_group, out_inner, out_channel, out_z, out_y, out_x
     Py_ssize_t limit_z, limit_y, limit_x
 

@@ -98,13 +98,18 @@ class Pass(NamedTuple):
     columns: int = 0
     column_offsets: int = 0
     reduction: int = 0
-    span: int = 0
     row_tiles: int = 0
     row_pitch: int = 0
     plane_pitch: int = 0
     result_pitch: int = 0
     strips: int = 0
     strip_count: int = 0
+    sums: int = 0
+    sums_pitch: int = 0
+    apart: bool = False
+    most: int = 0
+    coordinates: int = 0
+    infinite: int = 0
     out_offset: int = 0
     out_image: int = 0
     out_group: int = 0
@@ -223,11 +228,15 @@ def axis(problem, a, apart=False):
 def _lay_outs(problem):
     """The ways to lay the axes out that are worth a thought."""
     dense = [axis(problem, a) for a in range(3)]
-    apart = [
+    far = [
         axis(problem, a, apart=True) if each.halo >= 2 * len(each.taps) else each
         for a, each in enumerate(dense)
     ]
-    return [dense] if apart == dense else [dense, apart]
+    ways = [dense] if far == dense else [dense, far]
+    if far[2].halo and 7 * far[2].halo > problem.grid[2] and problem.steps[0].outputs > 8:
+        # Rows without a halo: more is laid out, and no positions between rows are computed.
+        ways.append([*far[:2], axis(problem, 2, apart=True)])
+    return ways
 
 
 def _flat(problem):
@@ -300,7 +309,36 @@ def _column(problem):
     )
 
 
-def splits(n):
+def _together(problem):
+    """The same problem with several groups in a tile, if they are small.
+
+    What is done once for each tile then weighs less.
+    """
+    (step, *more) = problem.steps
+    bytes_ = math.prod(problem.grid) * problem.channels * problem.dtype.itemsize
+    few = min(problem.groups, 8192 // max(bytes_, 1))
+    count = max((n for n in range(1, few + 1) if problem.groups % n == 0), default=1)
+    if more or step.groups > 1 or step.output is None or step.inputs > 4 or count == 1:
+        return problem
+    outer, _, channel, input_ = step.strides
+    image, group, *rest = problem.in_strides
+    return problem._replace(
+        groups=problem.groups // count,
+        channels=problem.channels * count,
+        in_strides=(image, group * count, *rest),
+        steps=[
+            step._replace(
+                groups=count,
+                strides=(outer * count, outer, channel, input_),
+                output=step.output._replace(
+                    group=step.output.group * count, inner=step.output.group
+                ),
+            )
+        ],
+    )
+
+
+def sizes(n):
     """Sizes worth trying for a tile along an axis of n."""
     parts = {*range(1, 17), *(int(1.25**i) for i in range(13, 64))}
     return np.array(sorted({-(-n // p) for p in parts if p <= n} | {1}, reverse=True))
@@ -359,10 +397,16 @@ class _Costs:
             problem.groups * s.groups * s.outputs * s.inputs * len(s.taps) for s in problem.steps
         )
 
-    def direct(self):
-        """Cycles that all tiles share, of one tile's lay-out, of its multiplication."""
+    def direct(self, splits=1):
+        """Cycles that all tiles share, of one tile's lay-out, of its multiplication.
+
+        With the input channels in so many parts, one after the other.
+        """
         z, y, x = self.tiles
-        scratch = self.scratch
+        scratch = self.scratch / splits
+        reached = 1.0
+        if splits > 1 and _leaves_out(self.problem):
+            reached = _reached(self.problem, self.tiles)
         left = (True, True, True)
         multiply = 0.0
         for step in self.problem.steps:
@@ -383,7 +427,17 @@ class _Costs:
                 store = step.outputs * (y * 6 + positions / self.lanes * 2)
             vectors = np.ceil(positions / self.lanes)
             runs = blocks * np.ceil(vectors / kernels.vectors(height))
-            multiply = multiply + step.groups * planes * depth * (
+            if splits > 1:
+                kept = step.outputs * vectors
+                scratch = scratch + kept * kernels.VECTOR / 16
+                # Sums are stored and loaded again with each part, and each tap set apart.
+                times = splits * (len(step.taps) if _leaves_out(self.problem) else 1)
+                runs = runs * times
+                store = store + 2 * kept * times
+            weights = step.groups * step.outputs * taps * self.size
+            if weights > SCRATCH_BUDGET:
+                multiply = multiply + weights / 24
+            multiply = multiply + step.groups * planes * depth * reached * (
                 vectors * step.outputs * taps / 2 + runs * 30 + store
             )
         return self.weights * 0.8, self.lay_out, multiply * self._spill(scratch)
@@ -408,7 +462,7 @@ class _Costs:
 
     @staticmethod
     def _spill(scratch):
-        return 1 + 0.25 * np.maximum(scratch / SCRATCH_BUDGET - 1, 0)
+        return 1 + 0.08 * np.maximum(scratch / SCRATCH_BUDGET - 1, 0)
 
 
 class _Choice(NamedTuple):
@@ -417,11 +471,43 @@ class _Choice(NamedTuple):
     tile: tuple[int, int, int]
     chunks: int
     swapped: bool
+    splits: int
+
+
+def _reached(problem, tiles):
+    """The share of taps that meet more than the zeros around, over all tiles of a size."""
+    share = 1.0
+    (step,) = problem.steps
+    for a, sizes in enumerate(tiles):
+        lines = np.array(sorted({tap[a] for tap in step.taps}))
+        of_size = {}
+        for size in set(sizes):
+            starts = np.arange(0, problem.grid[a], size)[:, None] * problem.stride[a]
+            ends = np.minimum(
+                starts + size * problem.stride[a], problem.grid[a] * problem.stride[a]
+            )
+            seen = (lines + ends - problem.stride[a] >= 0) & (lines + starts < problem.sizes[a])
+            of_size[size] = seen.mean()
+        share = share * np.array([of_size[size] for size in sizes])
+    return share
+
+
+def _leaves_out(problem):
+    """Whether a good part of what the taps meet is the zeros around the input."""
+    (step,) = problem.steps
+    if problem.border or step.inputs < 32:
+        return False
+    share = 1.0
+    for a in range(3):
+        at = np.arange(problem.grid[a]) * problem.stride[a]
+        lines = np.array(sorted({tap[a] for tap in step.taps}))[:, None]
+        share *= ((at + lines >= 0) & (at + lines < problem.sizes[a])).mean()
+    return share < 0.85
 
 
 def _choose(problem, threads):
     """The lay-out, tile, chunks of output channels and whether to swap, for the least time."""
-    grids = np.meshgrid(*map(splits, problem.grid), indexing="ij")
+    grids = np.meshgrid(*map(sizes, problem.grid), indexing="ij")
     tiles = [t.ravel().astype(np.float64) for t in grids]
     count = (
         problem.images
@@ -432,11 +518,15 @@ def _choose(problem, threads):
     ways = []
     for axes in _lay_outs(problem):
         costs = _Costs(problem, axes, tiles)
-        ways.append((axes, False, kernels.ROWS, costs.direct()))
-        if side_by_side and all(s.inputs for s in problem.steps):
-            ways.append((axes, True, 2 * costs.lanes, costs.swapped()))
+        ways.append((axes, False, kernels.ROWS, 1, costs.direct()))
+        for splits in (2, 4, 8, 16, 32, 64) if len(problem.steps) == 1 else ():
+            step = problem.steps[0]
+            if step.groups == 1 and step.outputs > 1 and step.inputs >= 16 * splits:
+                ways.append((axes, False, kernels.ROWS, splits, costs.direct(splits)))
+        if side_by_side and all(s.inputs and s.groups == 1 for s in problem.steps):
+            ways.append((axes, True, 2 * costs.lanes, 1, costs.swapped()))
     best = None
-    for axes, swapped, height, (once, lay_out, multiply) in ways:
+    for axes, swapped, height, splits, (once, lay_out, multiply) in ways:
         blocks = min((-(-s.outputs // height) for s in problem.steps), default=1)
         # Output channels are shared out only where there are too few tiles to share.
         for chunks in sorted({1, threads, 2 * threads, 4 * threads} if side_by_side else {1}):
@@ -448,25 +538,25 @@ def _choose(problem, threads):
             at = int(np.argmin(cost))
             if best is None or cost[at] < 0.98 * best.cycles:
                 tile = tuple(int(t[at]) for t in tiles)
-                best = _Choice(cost[at], axes, tile, chunks, swapped)
+                best = _Choice(cost[at], axes, tile, chunks, swapped, splits)
     return best
 
 
 def plan(problem, threads):
     """Plan `problem` for at most so many threads."""
-    problem = _column(_flat(problem))
+    problem = _together(_column(_flat(problem)))
     size = problem.dtype.itemsize
     choice = _choose(problem, 1)
     threads = max(1, min(threads, int(choice.cycles) // WORTH_A_THREAD))
     if threads > 1:
         choice = _choose(problem, threads)
-    _, axes, tile, chunks, swapped = choice
+    _, axes, tile, chunks, swapped, splits = choice
+    left_out = splits > 1 and _leaves_out(problem)
     table = [r for axis in axes for r in axis.residues]
     column_offsets = len(table)
     left = (True, True, True)
-    source = layout = buffer(
-        aligned(WORKER_BYTES), problem.channels, left, axes, tile, size, False
-    )
+    most = -(-problem.channels // splits)
+    source = layout = buffer(aligned(WORKER_BYTES), most, left, axes, tile, size, False)
     pitch = (tile[2] + axes[2].halo) * size
     block = 2 * kernels.VECTOR // size if swapped else kernels.ROWS
     columns = end = source.end
@@ -474,7 +564,9 @@ def plan(problem, threads):
         rows = max(s.inputs * len(s.taps) for s in problem.steps) + 1
         table += range(0, rows * 2 * kernels.VECTOR, 2 * kernels.VECTOR)
         # Either the weights or, if they are prepared, where they are.
-        end += aligned(2 * kernels.VECTOR + rows * max(2 * kernels.VECTOR, 8) + 8 * kernels.TABLE_SLACK)
+        end += aligned(
+            2 * kernels.VECTOR + rows * max(2 * kernels.VECTOR, 8) + 8 * kernels.TABLE_SLACK
+        )
     biases = weights = 0
     passes = []
     for step in problem.steps:
@@ -486,16 +578,32 @@ def plan(problem, threads):
             target = buffer(source.end, channels, left, axes, tile, size, True)
         places, gather = offsets(step, axes, source, pitch, size)
         contiguous = gather == list(range(0, taps * size, size))
+        if left_out:
+            places = np.reshape(places, (step.inputs, -1))[:most].T.ravel().tolist()
+            places += [0] * (taps - len(places))
         in_place = step.outputs == 1 and contiguous
         groups = problem.groups * step.groups
         blocks = -(-step.outputs // block)
         strips, strip_count = [], 0
         contiguous_rows = step.output is None or step.output.spatial[2] == size
-        if step.outputs == 1 and contiguous_rows and tile[1] >= kernels.BAND_ROWS and not swapped:
+        flat = (
+            step.output is not None
+            and pitch == tile[2] * size == step.output.spatial[1]
+            and step.output.spatial[2] == size
+        )
+        if (
+            step.outputs == 1
+            and contiguous_rows
+            and tile[1] >= kernels.BAND_ROWS
+            and not swapped
+            and not flat
+        ):
             start = len(table) + 2 * taps
             strips, strip_count = _strips(
                 problem.stride[1], step, places, source.channel, pitch, size, start
             )
+        # Sums that wait for the next channels; rows do not share their cache lines.
+        sums_pitch = tile[0] * aligned(((tile[1] - 1) * pitch + tile[2] * size)) + VECTOR
         passes.append(
             Pass(
                 planes=target.planes if target else 1,
@@ -523,9 +631,16 @@ def plan(problem, threads):
                 column_offsets=column_offsets,
                 strips=len(table) + 2 * taps,
                 strip_count=strip_count,
+                sums=end,
+                sums_pitch=sums_pitch,
+                apart=left_out,
+                most=most,
+                coordinates=len(table) + 2 * taps + len(strips),
             ).of_step(step)
         )
         table += places + gather + strips
+        if left_out:
+            table += [coordinate for tap in step.taps for coordinate in tap]
         biases = aligned(biases + groups * step.outputs * size)
         if not in_place:
             rows = blocks * block if swapped else step.outputs
@@ -534,16 +649,22 @@ def plan(problem, threads):
         end = max(end, source.end)
         if swapped:
             end = aligned(end + (taps + 1) * math.prod(tile) * size)
+        if splits > 1:
+            end = aligned(end + -(-blocks // chunks) * block * sums_pitch)
+            # The weights of a block are put there before they are set apart.
+            end = max(end, layout.start + aligned(kernels.ROWS * taps * size))
+            passes[0] = passes[0]._replace(infinite=weights)
+            weights += 64
 
     return finished(
-        problem, axes, tile, chunks, threads, layout, pitch, passes, table, biases, weights, end,
-        kernels.ROWS * PANEL, flops(problem), _method(problem, passes),
+        problem, axes, tile, chunks, splits, threads, layout, pitch, passes, table, biases,
+        weights, end, kernels.ROWS * PANEL, flops(problem), _method(problem, passes),
     )  # fmt: skip
 
 
 def finished(
-    problem, axes, tile, chunks, threads, layout, pitch, passes, table, biases, weights, end,
-    panel, operations, method,
+    problem, axes, tile, chunks, splits, threads, layout, pitch, passes, table, biases, weights,
+    end, panel, operations, method,
 ):  # fmt: skip
     """The plan of these passes: all that is known of it as kernels.Plan wants it."""
     tiles = [-(-g // t) for g, t in zip(problem.grid, tile, strict=True)]
@@ -556,7 +677,7 @@ def finished(
         len(passes), problem.images, problem.groups, problem.channels,
         *problem.in_strides, *problem.sizes, problem.border, *problem.stride,
         *(axis.halo for axis in axes),
-        *(len(axis.residues) for axis in axes), 0, *problem.grid, *tile, *tiles, chunks,
+        *(len(axis.residues) for axis in axes), 0, *problem.grid, *tile, *tiles, chunks, splits,
         pitch, layout.plane, layout.phase, layout.channel,
         layout.start, end, PANEL, biases, scratch, scratch_size,
     ]  # fmt: skip

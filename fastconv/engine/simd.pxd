@@ -12,6 +12,7 @@ cdef extern from "simd.h" nogil:
     void PREFETCH(...)
     void STORE_PART(...)
     void LOAD_PART(...)
+    void LOAD_INSIDE(...)
     void EVEN(...)
     void ODD(...)
     void ZIP_LOW(...)

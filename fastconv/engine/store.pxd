@@ -48,17 +48,19 @@ cdef inline void multiply_to_output(
     cdef Py_ssize_t count
     cdef Py_ssize_t run = VECTORS(height) * lanes
     cdef Py_ssize_t at_most = plan.panel_pitch // <Py_ssize_t> sizeof(real) // run * run
-    if row_count == 1 and step.out_x == sizeof(real):
+    if step.out_x == sizeof(real) and (
+            row_count == 1 or columns == row_length and step.out_y == plan.pitch):
         # The output takes whole vectors as they are; only what is left needs a panel.
         position = positions // lanes * lanes
         multiply_vectors(
             source, offsets, step.taps, weights, bias, out, step.out_channel,
-            positions // lanes, height, kind)
+            positions // lanes, height, False, kind)
     while position < positions:
         count = min(at_most, positions - position)
         multiply_vectors(
             source + position * <Py_ssize_t> sizeof(real), offsets, step.taps, weights, bias,
-            panel, plan.panel_pitch, (count + lanes - 1) // lanes, height, kind)
+            panel, plan.panel_pitch, (count + lanes - 1) // lanes, height, False,
+            kind)
         store_panel(
             panel, plan.panel_pitch, height, position, count, row_length, columns, out, step,
             kind)

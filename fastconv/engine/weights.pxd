@@ -2,6 +2,7 @@
 
 from libc.string cimport memcpy, memset
 
+from fastconv.engine.lay_out cimport copy_tested
 from fastconv.engine.plan cimport *
 from fastconv.engine.simd cimport *
 from fastconv.engine.winograd cimport transform_weights, transformed
@@ -86,13 +87,41 @@ cdef inline void lay_biases(
         biases[m] = 0 + (<const real *> (source + m * step.bias_stride))[0]
 
 
+cdef inline bint set_apart(
+    char *target, const char *source, const Plan *plan, const Pass *step, Py_ssize_t valid,
+    real *_,
+) noexcept nogil:
+    """Rows [channel][tap] as [part of the channels][tap][channel]; whether all is finite."""
+    cdef Py_ssize_t kernel = step.taps // plan.channels
+    cdef Py_ssize_t split, t, c
+    cdef real[MAX_LANES] test
+    cdef int i
+    memset(test, 0, VECTOR_BYTES)
+    for split in range(plan.splits):
+        for t in range(kernel):
+            for c in range(part(split, plan.splits, plan.channels),
+                           part(split + 1, plan.splits, plan.channels)):
+                if real is double:
+                    copy_tested(target, source + (c * kernel + t) * valid, valid, <char *> test,
+                                <vd *> NULL)
+                else:
+                    copy_tested(target, source + (c * kernel + t) * valid, valid, <char *> test,
+                                <vf *> NULL)
+                target += valid
+    for i in range(VECTOR_BYTES // <int> sizeof(real)):
+        if not test[i] == 0:
+            return False
+    return True
+
+
 cdef inline void pack_block(
     Py_ssize_t index, Memory weights, char *scratch, Table table, const char **operands,
-    const Pass *step, real *kind,
+    const Plan *plan, const Pass *step, real *kind,
 ) noexcept nogil:
     """The weights of one block of output channels of one group, as the passes read them.
 
-    [taps][rows] for direct ones, [taps][two vectors] for swapped ones; Winograd's transformed.
+    [taps][rows] for direct ones, [part of the channels][tap][channel][rows] where taps may be
+    left out, [taps][two vectors] for swapped ones; Winograd's transformed.
     """
     cdef Py_ssize_t size = sizeof(real)
     cdef Py_ssize_t group = index // step.blocks
@@ -113,6 +142,12 @@ cdef inline void pack_block(
     height = part(b + 1, step.blocks, step.channels) - m
     first = group * step.channels + m
     source = weights_of(operands, step, group, m)
+    if step.apart:
+        gather(scratch, height * size, source, &table[step.gather], step, height, kind)
+        if not set_apart(&weights[step.packed + first * step.taps * size], scratch, plan, step,
+                         height * size, kind):
+            weights[step.infinite] = 1
+        return
     if step.form == DIRECT:
         gather(&weights[step.packed + first * step.taps * size], height * size, source,
                &table[step.gather], step, height, kind)

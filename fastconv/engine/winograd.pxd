@@ -244,24 +244,3 @@ cdef inline void transform_results(
             STORE(target + i // 4 * target_pitch + i % 4 * VECTOR_BYTES, y[i] + b[0])
         source += VECTOR_BYTES
         target += 4 * VECTOR_BYTES
-
-
-cdef inline void copy_tested(
-    char *target, const char *source, Py_ssize_t count, char *test, vector *_,
-) noexcept nogil:
-    """Copy bytes; `test` becomes NaN where one of the numbers was infinite or NaN."""
-    cdef vector x[1]
-    cdef vector t[1]
-    LOAD(t[0], test)
-    while count > 0:
-        if count >= VECTOR_BYTES:
-            LOAD(x[0], source)
-            STORE(target, x[0])
-        else:
-            LOAD_PART(x[0], source, count)
-            STORE_PART(target, x[0], count)
-        t[0] = t[0] + x[0] * 0
-        source += VECTOR_BYTES
-        target += VECTOR_BYTES
-        count -= VECTOR_BYTES
-    STORE(test, t[0])

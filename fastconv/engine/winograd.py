@@ -16,7 +16,7 @@ from fastconv.engine.planning import (
     finished,
     flops,
     offsets,
-    splits,
+    sizes,
 )
 
 TILE = 4
@@ -53,10 +53,7 @@ class _Choice:
         size = problem.dtype.itemsize
         lanes = kernels.VECTOR // size
         grid = [n // TILE for n in problem.grid[1:]]
-        y, x = (
-            t.ravel().astype(np.float64)
-            for t in np.meshgrid(*map(splits, grid), indexing="ij")
-        )
+        y, x = (t.ravel().astype(np.float64) for t in np.meshgrid(*map(sizes, grid), indexing="ij"))
         places = np.array([kernels.row_tiles(int(n), size) for n in x])
         vectors = np.ceil(y * places / lanes)
         blocks = -(-step.outputs // kernels.ROWS)
@@ -64,40 +61,34 @@ class _Choice:
         rows = problem.channels * (TILE * y + 2)
         weights = PLANES * step.outputs * reduction * size
         seen = PLANES * reduction * vectors * kernels.VECTOR
+        results = PLANES * height * vectors * kernels.VECTOR
         lay_out = (
             rows * (20 + TILE * x * size / 16)
             + reduction * np.where(places < x + 1, y * np.ceil(x / lanes), vectors) * 300
         )
         multiply = (
-            PLANES * step.outputs * reduction * vectors * kernels.CYCLES
+            PLANES * step.outputs * reduction * vectors * 0.5
             + PLANES * blocks * np.ceil(vectors / kernels.vectors(height)) * 30
             + step.outputs * (vectors * 230 + y * TILE * (10 + x * size / 16))
             + weights / (8 if weights > 2 * SCRATCH_BUDGET else 32)
+            # Tiles that outgrow the second-level cache are read ahead well, up to a size.
+            + np.maximum(seen - 6 * SCRATCH_BUDGET, 0) * blocks / 16
+            + np.maximum(results - SCRATCH_BUDGET, 0) * blocks / 5
         )
         count = problem.images * problem.groups * problem.grid[0]
         count = count * np.ceil(grid[0] / y) * np.ceil(grid[1] / x)
-        once = problem.groups * step.outputs * reduction * 25 / threads
+        # Many transformed weights go to memory and come back.
+        once = problem.groups * weights / threads / (2.4 if weights > 2 * SCRATCH_BUDGET else 6)
         self.cycles = math.inf
         for chunks in sorted({1, threads, 2 * threads}):
             if chunks > blocks:
                 continue
-            each = -(-blocks // chunks)
-            for span in sorted({1, min(4, each), each}):
-                # What does not stay in the second-level cache comes from the next one: the
-                # tile as often as there are spans, results that wait for the last plane twice.
-                results = PLANES * span * height * vectors * kernels.VECTOR
-                far = np.maximum(seen + results - 1.5 * SCRATCH_BUDGET, 0)
-                again = np.minimum(far, seen) * chunks * -(-each // span)
-                again = again + 2 * np.minimum(far, results) * chunks * -(-each // span)
-                cost = once + np.ceil(count * chunks / threads) * (
-                    lay_out + (multiply + again / 10) / chunks
-                )
-                at = int(np.argmin(cost))
-                if cost[at] < 0.98 * self.cycles:
-                    self.cycles = cost[at]
-                    self.chunks = chunks
-                    self.span = span
-                    self.tile = (1, TILE * int(y[at]), TILE * int(x[at]))
+            cost = once + np.ceil(count * chunks / threads) * (lay_out + multiply / chunks)
+            at = int(np.argmin(cost))
+            if cost[at] < 0.98 * self.cycles:
+                self.cycles = cost[at]
+                self.chunks = chunks
+                self.tile = (1, TILE * int(y[at]), TILE * int(x[at]))
 
 
 def cycles(problem):
@@ -130,7 +121,7 @@ def plan(problem, threads):
     row_pitch = result_pitch + kernels.VECTOR
     plane_pitch = reduction * row_pitch + kernels.VECTOR
     results = positions + PLANES * plane_pitch
-    panel = aligned(results + PLANES * (result_pitch * kernels.ROWS * choice.span + kernels.VECTOR))
+    panel = aligned(results + PLANES * (result_pitch * kernels.ROWS + kernels.VECTOR))
     places, gather = offsets(step, axes, layout, pitch, size)
     table = [r for a in axes for r in a.residues]
     offsets_at = len(table)
@@ -149,17 +140,16 @@ def plan(problem, threads):
         columns=results,
         column_offsets=columns_at,
         reduction=reduction,
-        span=choice.span,
         row_tiles=row_tiles,
         row_pitch=row_pitch,
         plane_pitch=plane_pitch,
         result_pitch=result_pitch,
     ).of_step(step)
     biases = aligned(problem.groups * step.outputs * size)
-    weights = problem.groups * PLANES * (
-        step.outputs * reduction * size + each.blocks * kernels.VECTOR
+    weights = (
+        problem.groups * PLANES * (step.outputs * reduction * size + each.blocks * kernels.VECTOR)
     )
     return finished(
-        tiled, axes, tile, choice.chunks, threads, layout, pitch, [each], table, biases, weights,
+        tiled, axes, tile, choice.chunks, 1, threads, layout, pitch, [each], table, biases, weights,
         panel, TILE * (4 * result_pitch + kernels.VECTOR), flops(problem), "winograd",
     )  # fmt: skip
