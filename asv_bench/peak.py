@@ -13,7 +13,7 @@ import time
 import numpy as np
 
 import fastconv
-from benchmarks.workloads import LAYERS, call
+from fastconv.bench.workloads import WORKLOADS
 from fastconv.engine.dispatch import kernels
 
 TURNS = 1 << 16
@@ -27,7 +27,8 @@ def seconds(function, *arguments, **options):
 
 def measure(layer, dtype, duration):
     """Seconds and operations of a layer, and the peak in operations a second."""
-    function, arguments, options = call(layer["kind"], layer["name"], dtype)
+    function, _, options = layer.form
+    arguments = layer.arrays(dtype.name)
     work = fastconv.explain(function, *arguments, **options).flops
     function(*arguments, **options)
     double = dtype == np.float64
@@ -49,8 +50,8 @@ def main():
     given = parser.parse_args()
     chosen = [
         layer
-        for layer in LAYERS
-        if given.name in layer["name"] and given.kind in (None, layer["kind"])
+        for layer in WORKLOADS
+        if given.name in layer.name and given.kind in (None, layer.kind)
     ]
     fastconv.set_num_threads(given.threads)
     print(f"{'layer':<44} {'ms':>8} {'GFLOP/s':>8} {'share of the peak':>18}")
@@ -58,7 +59,7 @@ def main():
     for layer in chosen:
         time_, work, peak = measure(layer, np.dtype(given.dtype), given.seconds)
         shares.append(work / time_ / peak / given.threads)
-        name = f"{layer['name']} ({layer['kind']})"
+        name = f"{layer.name} ({layer.kind})"
         print(
             f"{name:<44} {time_ * 1e3:8.3f} {work / time_ / 1e9:8.1f} {shares[-1]:9.0%} of "
             f"{given.threads * peak / 1e9:4.0f}",

@@ -1,0 +1,1 @@
+"""The benchmark: so far its workloads, which asv_bench measures."""
