@@ -1,1 +1,1 @@
-"""The benchmark: so far its workloads, which asv_bench measures."""
+"""The benchmark: so far its workloads, which asv_bench measures, and its peers."""
