@@ -1,11 +1,13 @@
 """The benchmark: its workloads are what they say, its peers compute them, its figures add up.
 
-No test looks at a time. Peers that are not installed are skipped.
+No test looks at a time. Peers that are not installed, and reports without rich or matplotlib,
+are skipped.
 """
 
 import dataclasses
 import json
 import math
+import subprocess
 import sys
 import time
 
@@ -14,6 +16,7 @@ import pytest
 
 import fastconv
 from fastconv import bench
+from fastconv.__main__ import main
 from fastconv.bench import results as figures
 from fastconv.bench.contest import contest
 from fastconv.bench.passes import recipe
@@ -373,3 +376,97 @@ def test_records_that_are_none(tmp_path, text, message):
 def test_run_refuses(arguments, message):
     with pytest.raises(ValueError, match=message):
         bench.run(**arguments)
+
+
+# ---------------------------------------------------------------- the command line
+
+TINY = ["bench", "--set", "mission", "--name", "spatially", "--seconds", "0.01"]
+
+
+@pytest.fixture
+def reports():
+    """What reports need."""
+    pytest.importorskip("rich")
+    pytest.importorskip("matplotlib")
+
+
+@pytest.mark.usefixtures("reports")
+def test_command(capsys, tmp_path):
+    record, roofline = tmp_path / "record.json", tmp_path / "roofline.svg"
+    options = ["--peers", "ndimage", "--output", str(record), "--plot", str(roofline)]
+    assert main([*TINY, *options, "--threads", "1", "2", "--dtype", "float64"]) == 0
+    output = capsys.readouterr().out
+    assert "mission spatially separable" in output
+    assert "2 threads, float64" in output
+    assert str(record) in output
+    assert "<svg" in roofline.read_text()
+    assert bench.read(record).rows[0].dtype == "float64"
+
+    assert main([*TINY, "--peers", "--dtype", "float64", "--compare", str(record)]) == 0
+    assert f"since {bench.read(record).date}" in capsys.readouterr().out
+    assert main([*TINY, "--peers", "--compare", str(record)]) == 0
+    assert "No workload of this run is in the earlier one." in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("reports")
+def test_report_of_networks(capsys, monkeypatch):
+    from fastconv.bench import report
+
+    monkeypatch.setattr(report, "NETWORKS", ("keyword-spotting",))
+    row = dataclasses.replace(made_row(0.02, 0.01, a=0.005), set="keyword-spotting")
+    wrong = Contender("b", False, False, None, wrong=True)
+    row = dataclasses.replace(row, contenders=[*row.contenders, wrong], failed={"c": "why"})
+    results = Results(
+        "today", {"cpu": "one", "usable_cores": 1, "caches": {}}, {"fastconv": "0"},
+        {"simd": {"chosen": "v3"}}, [row],
+    )  # fmt: skip
+    from rich.console import Console
+
+    report.show(results, Console(width=110))
+    output = capsys.readouterr().out
+    assert "whole network" in output
+    assert "a row: b computes something else." in output
+    assert "a row: c failed. why" in output
+
+
+@pytest.mark.usefixtures("reports")
+def test_list(capsys):
+    assert main(["bench", "--list"]) == 0
+    output = capsys.readouterr().out
+    assert all(name in output for name in members())
+    assert all(kind.key in output for kind in PEERS)
+
+
+@pytest.mark.usefixtures("reports")
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--set", "nets"], "no set of workloads 'nets'"),
+        (["--peers", "caffe"], "unknown peer 'caffe'"),
+        (["--threads", "0"], "expected a whole number of at least 1, got '0'"),
+        (["--seconds", "nan"], "expected a positive number of seconds, got 'nan'"),
+        (["--dtype", "half"], "invalid choice: 'half'"),
+        (["--compare", "nowhere.json"], "cannot read nowhere.json"),
+        (["--output", "nowhere/record.json"], "there is no directory nowhere"),
+        (["--output", "."], "cannot write .: it is a directory"),
+        (["--plot", "roofline.doc"], "no picture has '.doc'"),
+    ],
+)
+def test_command_line_errors(capsys, options, message):
+    with pytest.raises(SystemExit) as stopped:
+        main([*TINY, *options])
+    assert stopped.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("module", ["rich", "matplotlib"])
+def test_missing_module(module):
+    if module == "matplotlib":
+        pytest.importorskip("rich")
+    code = (
+        f"import sys; sys.modules[{module!r}] = None; from fastconv.__main__ import main; "
+        "main(['bench', '--plot', 'roofline.svg'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert done.stderr == f'The module {module} is missing: pip install "fastconv[bench]"\n'
