@@ -31,7 +31,8 @@ SMALL = [row for row in WORKLOADS if row.set == "mission"]
 SMALL += [find("mission simple").of_batch(3), find("mission transposed").of_batch(2)]
 SMALL += map(find, ["keyword spotting 1-D", "WaveNet dilation 128", "HiFi-GAN up4 x2"])
 SMALL += map(find, ["FCN-8s upsampling x8", "image 256x256, 9x9", "image 256x256, 9+9"])
-SMALL += map(find, ["stereo 10 s at 48 kHz, 64 taps", "MobileNet conv3_2/dw", "DCGAN z"])
+SMALL += map(find, ["image 1024x1024, 15+15 flattened", "stereo 10 s at 48 kHz, 64 taps"])
+SMALL += map(find, ["MobileNet conv3_2/dw", "DCGAN z"])
 SMALL += map(find, ["EfficientDet conv16", "VGG-19 conv1_1", "C3D conv1a", "ShuffleNet stage4 1x1"])
 
 
@@ -406,6 +407,28 @@ def test_command(capsys, tmp_path):
     assert f"since {bench.read(record).date}" in capsys.readouterr().out
     assert main([*TINY, "--peers", "--compare", str(record)]) == 0
     assert "No workload of this run is in the earlier one." in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("reports")
+@pytest.mark.parametrize("after", [0, 1])
+def test_interrupted(capsys, monkeypatch, tmp_path, after):
+    def interrupted(*args, progress, **kwargs):
+        results = Results("today", machine.describe(), {"fastconv": "0"}, config)
+        results.rows += [made_row(0.02)] * after
+        progress(results, 2, "next")
+        raise KeyboardInterrupt
+
+    machine, config = bench.machine, fastconv.show_config("dicts")
+    monkeypatch.setattr(bench, "run", interrupted)
+    record = tmp_path / "record.json"
+    if not after:
+        with pytest.raises(KeyboardInterrupt):
+            main([*TINY, "--output", str(record)])
+        assert not record.exists()
+        return
+    assert main([*TINY, "--output", str(record)]) == 130
+    assert "Interrupted" in capsys.readouterr().out
+    assert len(bench.read(record).rows) == 1
 
 
 @pytest.mark.usefixtures("reports")

@@ -133,10 +133,10 @@ class SciPyNdimage(Peer):
 
 
 def _planes(problem: Problem) -> list[NDArray[Any]] | None:
-    """The planes of a few, if each is filtered by itself without steps or holes."""
+    """A few planes, if each is filtered by itself, at once or by lines, without steps or holes."""
     (passes, *others), images = problem.recipe.chains, problem.input
     channels = images.shape[1]
-    plain = not others and problem.recipe.shuffle == 1
+    plain = not others and problem.recipe.shuffle == 1 and len(passes) in (1, images.ndim - 2)
     alone = all(
         one.groups == one.outputs == channels
         and not one.transposed
