@@ -208,6 +208,17 @@ def test_fastconv_is_blamed_if_all_others_disagree():
     assert held(("only", wrong)).wrong == ["only"]
 
 
+def test_packed_weights_are_a_contender(monkeypatch):
+    monkeypatch.setattr(fastconv, "pack", lambda weight: weight, raising=False)
+    assert [one.label for one in held().contenders] == [PLAIN, PACKED]
+
+    def refuse(weight):
+        raise TypeError("these cannot be packed")
+
+    monkeypatch.setattr(fastconv, "pack", refuse)
+    assert [one.label for one in held().contenders] == [PLAIN]
+
+
 # ---------------------------------------------------------------- timing
 
 
