@@ -1,6 +1,7 @@
-"""The command line: `python -m fastconv demo` and `python -m fastconv info`."""
+"""The command line: `python -m fastconv demo`, `bench` and `info`."""
 
 import argparse
+import math
 import sys
 from pathlib import Path
 
@@ -16,6 +17,24 @@ def _size(text: str) -> int:
             f"expected a whole number of pixels from {SIZES[0]} to {SIZES[-1]}, got {text!r}"
         )
     return int(text)
+
+
+def _positive(text: str) -> int:
+    """Read a number of threads or images."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    """Read the value of ``--seconds``."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a positive number of seconds, got {text!r}")
+    return seconds
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -51,8 +70,62 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="pixels along the photograph's longer side (default: %(default)s)",
     )
+    _add_bench(
+        commands.add_parser(
+            "bench",
+            help="time workloads beside the machine's limits and beside other libraries",
+            description="Time layers of networks and filters beside the machine's limits and "
+            "beside the libraries that are installed, and compare all outputs. "
+            "The exit status is 1 if one of them is wrong.",
+        )
+    )
     commands.add_parser("info", help="print version, SIMD level, OpenMP, threads and compiler")
     return parser
+
+
+def _add_bench(bench: argparse.ArgumentParser) -> None:
+    """Describe the options of the benchmark."""
+    bench.add_argument("--list", action="store_true", help="list the sets and the peers, and end")
+    bench.add_argument(
+        "--set",
+        nargs="+",
+        default=["quick"],
+        dest="sets",
+        metavar="NAME",
+        help="which workloads: networks, classes, quick, all (default: quick)",
+    )
+    bench.add_argument(
+        "--name", default="", metavar="TEXT", help="only those with TEXT in the name"
+    )
+    bench.add_argument(
+        "--threads",
+        nargs="+",
+        type=_positive,
+        default=[1],
+        metavar="N",
+        help="numbers of threads, a run for each (default: 1)",
+    )
+    bench.add_argument("--dtype", choices=("float32", "float64"), default="float32")
+    bench.add_argument(
+        "--batch", type=_positive, metavar="N", help="images at a time (default: the workload's)"
+    )
+    bench.add_argument(
+        "--peers", nargs="*", metavar="NAME", help="which peers (default: all that are installed)"
+    )
+    bench.add_argument(
+        "--seconds",
+        type=_seconds,
+        default=1.0,
+        metavar="S",
+        help="time for a workload, all contenders together (default: %(default)g)",
+    )
+    bench.add_argument("--output", type=Path, metavar="JSON", help="write a record of the run")
+    bench.add_argument(
+        "--plot", type=Path, metavar="PICTURE", help="draw the roofline, as .png, .svg or .pdf"
+    )
+    bench.add_argument(
+        "--compare", type=Path, metavar="JSON", help="compare with the record of an earlier run"
+    )
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -63,12 +136,30 @@ def main(arguments: list[str] | None = None) -> int:
         fastconv.show_config()
         return 0
     try:
-        from fastconv import demo
+        if options.command == "bench":
+            return _bench(parser, options)
+        return _demo(parser, options)
     except ModuleNotFoundError as error:
-        parser.exit(2, f'The module {error.name} is missing: pip install "fastconv[demo]"\n')
+        missing = str(error.name).partition(".")[0]
+        extra = f'pip install "fastconv[{options.command}]"'
+        parser.exit(2, f"The module {missing} is missing: {extra}\n")
+
+
+def _demo(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
+    from fastconv import demo
+
     try:
         return demo.run(options.photo, options.output, options.size)
     except demo.DemoError as error:
+        parser.exit(2, f"{error}\n")
+
+
+def _bench(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
+    from fastconv.bench import command
+
+    try:
+        return command.main(options)
+    except command.BenchError as error:
         parser.exit(2, f"{error}\n")
 
 

@@ -1,10 +1,17 @@
 """Time, peak memory and GFLOP/s of every convolution type, in float32 with one thread."""
 
+import os
 import time
 
 import fastconv
+from fastconv.bench.workloads import WORKLOADS, find
 
-from .workloads import call, names
+EVERY_LAYER = os.environ.get("FASTCONV_BENCH") == "all"
+
+
+def names(kind):
+    """List the layers of one kind: the recognisable few, or all if FASTCONV_BENCH=all."""
+    return [row.name for row in WORKLOADS if row.kind == kind and (EVERY_LAYER or row.quick)]
 
 
 def best_seconds(run, budget=0.5):
@@ -25,7 +32,9 @@ class _Layers:
     timeout = 600
 
     def setup(self, layer):
-        self.function, self.arguments, self.options = call(self.kind, layer)
+        row = find(layer)
+        self.function, _, self.options = row.form
+        self.arguments = row.arrays()
         fastconv.set_num_threads(1)
 
     def run(self):

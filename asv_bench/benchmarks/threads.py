@@ -3,15 +3,9 @@
 import os
 
 import fastconv
+from fastconv.bench.workloads import find
 
-from .workloads import call
-
-LAYERS = {
-    "VGG-19 conv3_2": "conv",
-    "MobileNet conv3_1/dw": "depthwise",
-    "image 1024x1024, 9x9": "conv",
-    "mission simple": "conv",
-}
+LAYERS = ["VGG-19 conv3_2", "MobileNet conv3_1/dw", "image 1024x1024, 9x9", "mission simple"]
 
 
 class Threads:
@@ -19,12 +13,14 @@ class Threads:
 
     param_names = ("layer", "threads")
     params = (
-        list(LAYERS),
+        LAYERS,
         [2**power for power in range(os.cpu_count().bit_length())],
     )
 
     def setup(self, layer, threads):
-        self.function, self.arguments, self.options = call(LAYERS[layer], layer)
+        row = find(layer)
+        self.function, _, self.options = row.form
+        self.arguments = row.arrays()
         fastconv.set_num_threads(threads)
 
     def time_call(self, layer, threads):

@@ -1,0 +1,128 @@
+"""The benchmark: fastconv beside the machine's limits and whatever peers are installed.
+
+    workloads.tsv -> workloads -> passes -> peers -> contest -> results -> report
+
+`python -m fastconv bench` is its command line (command.py); `run` is the same for Python.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+import fastconv
+from fastconv.bench import machine
+from fastconv.bench.contest import contest
+from fastconv.bench.peers import found
+from fastconv.bench.results import Contender, Results, Row, read
+from fastconv.bench.timing import Limits
+from fastconv.bench.workloads import Dtype, members, select
+
+__all__ = ["Contender", "Results", "Row", "members", "read", "run"]
+
+
+def run(
+    sets: Sequence[str] = ("quick",),
+    *,
+    containing: str = "",
+    threads: Sequence[int] = (1,),
+    dtype: Dtype = "float32",
+    batch: int | None = None,
+    peers: Sequence[str] | None = None,
+    seconds: float = 1.0,
+    progress: Callable[[Results, int, str], None] | None = None,
+) -> Results:
+    """Time workloads, beside the machine's limits and beside peers.
+
+    All contenders of a workload take turns in one process, warm, and so do a loop of multiply-adds
+    and a copy of as much memory as the workload touches. Outputs are compared before: who computes
+    something else is not timed.
+
+    Parameters
+    ----------
+    sets : sequence of str, default ('quick',)
+        Names of sets of workloads, as `members` lists them: networks, classes, 'quick', 'all'.
+    containing : str, default ''
+        Only workloads whose name contains this.
+    threads : sequence of int, default (1,)
+        How many threads fastconv and its peers may use, one run after the other.
+    dtype : {'float32', 'float64'}
+        What to compute in. Peers without float64 do not take part then.
+    batch : int, optional
+        How many images to compute at a time, instead of as many as each workload has.
+    peers : sequence of str, optional
+        Which peers take part; by default all that are installed, of 'torch', 'onnxruntime',
+        'openvino', 'ncnn', 'jax', 'opencv', 'scipy' (its signal module) and 'ndimage' (SciPy's).
+    seconds : float, default 1.0
+        How long to measure each workload, all contenders together. Each takes three turns
+        whatever that takes.
+    progress : callable, optional
+        Called before each workload, and once after the last, with the results so far, how many
+        workloads there are in all, and the name of the next one.
+
+    Returns
+    -------
+    Results
+        Plain data: `Results.rows` has a `Row` for each workload and number of threads, each with
+        the times of all contenders and what is derived of them; `Results.write` makes a JSON file
+        of it, which `read` reads.
+
+    Raises
+    ------
+    ValueError
+        If there is no such set, workload or peer, or a number is not positive.
+
+    See Also
+    --------
+    fastconv.explain : What one call would do.
+
+    Notes
+    -----
+    The times are lower quartiles. A workload's limit is the longer one of two times: what its
+    multiply-adds take at the peak of the machine, and what copying takes that touches as many
+    bytes as input, weights and output have. Methods that save arithmetic can be faster than that.
+
+    Peers that bring weights into an order of their own before the call (ONNX Runtime, OpenVINO,
+    ncnn) are compared with fastconv's call with packed weights, where there is one, the others
+    with the plain call. The ratio of a row is the smaller one of both.
+
+    Examples
+    --------
+    >>> from fastconv import bench
+    >>> results = bench.run(["mission"], containing="simple", peers=["ndimage"], seconds=0.01)
+    >>> [row.name for row in results.rows]
+    ['mission simple']
+    >>> results.rows[0].gflops > 0
+    True
+    """
+    numbers = {"threads": threads, "batch": [1 if batch is None else batch], "seconds": [seconds]}
+    for name, given in numbers.items():
+        if not all(number > 0 for number in given):
+            raise ValueError(f"{name} must be positive, got {min(given)}")
+    if dtype not in ("float32", "float64"):
+        raise ValueError(f"dtype must be 'float32' or 'float64', got {dtype!r}")
+    rows = [row.of_batch(batch) for row in select(sets, containing)]
+    if not rows:
+        raise ValueError(f"no workload of {', '.join(sets)} has {containing!r} in its name")
+    contenders = found(peers)
+    results = Results(
+        datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        machine.describe(),
+        {"fastconv": fastconv.__version__, "numpy": np.__version__}
+        | {peer.label: peer.version for peer in contenders},
+        fastconv.show_config("dicts") or {},
+    )
+    total = len(rows) * len(threads)
+    for number in threads:
+        limits = Limits(number, dtype)
+        with fastconv.num_threads(number):
+            for row in rows:
+                if progress:
+                    progress(results, total, row.name)
+                results.rows.append(contest(row, contenders, limits, dtype, seconds))
+        limits.close()
+    if progress:
+        progress(results, total, "")
+    return results

@@ -1,0 +1,280 @@
+"""What a run found, for readers: tables on a terminal, and a picture of the roofline."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from fastconv.bench.results import (
+    Results,
+    Row,
+    Summary,
+    by_class,
+    roofs,
+    summary,
+    whole,
+)
+from fastconv.bench.workloads import CLASSES, NETWORKS, select
+
+NOTES = """
+ms: lower quartile of a call. of the limit: the part of the time that the machine needs at least, \
+for the multiply-adds at its peak or, marked m, to touch the memory once. ratio: how many times as \
+long as fastconv the peer takes. ONNX Runtime, OpenVINO and ncnn, whose weights are in an order of \
+their own before the call, are compared with packed weights, the others with plain ones; the peer \
+shown is the one with the smaller ratio. mean: geometric mean.
+"""
+
+
+def figure(value: float) -> str:
+    """Write a number with three digits, without an exponent where it is of a human size."""
+    return f"{float(f'{value:.3g}'):.6g}"
+
+
+def groups(rows: list[Row]) -> dict[tuple[int, str], list[Row]]:
+    """Sort rows by what they have in common: threads and dtype."""
+    found: dict[tuple[int, str], list[Row]] = {}
+    for row in rows:
+        found.setdefault((row.threads, row.dtype), []).append(row)
+    return found
+
+
+def heading(threads: int, dtype: str) -> str:
+    """Name a group."""
+    return f"{threads} thread{'s'[: threads > 1]}, {dtype}"
+
+
+# ---------------------------------------------------------------- tables
+
+
+def show(results: Results, console: Console, before: Results | None = None) -> None:
+    """Print everything there is to say of a run, compared with an earlier one if there is one."""
+    machine, config = results.machine, results.config
+    caches = ", ".join(f"{name} {size}" for name, size in machine["caches"].items())
+    versions = ", ".join(f"{name} {version}" for name, version in results.versions.items())
+    console.print(f"{machine['cpu']}, {machine['usable_cores']} cores; {caches}", soft_wrap=True)
+    console.print(f"SIMD {config['simd']['chosen']}; {versions}\n", soft_wrap=True)
+    for group, rows in groups(results.rows).items():
+        peak, memory = roofs(rows)
+        console.print(
+            f"[bold]{heading(*group)}[/]: at best {figure(peak / 1e9)} GFLOP/s, "
+            f"{figure(memory / 1e9)} GB/s of memory\n"
+        )
+        console.print(table_of(rows))
+        for extra in (summary_of(rows), networks_of(rows)):
+            if extra.row_count:
+                console.print()
+                console.print(extra)
+        console.print()
+    console.print(NOTES.strip())
+    for row in results.rows:
+        for label in row.wrong:
+            console.print(f"[bold red]{row.name}: {label} computes something else.[/]")
+        for label, reason in row.failed.items():
+            console.print(f"{row.name}: {label} failed. {reason}", markup=False)
+    if before is not None:
+        console.print()
+        common = comparison_of(results, before)
+        console.print(
+            common if common.row_count else "No workload of this run is in the earlier one."
+        )
+
+
+def new_table(*headings: str, left: int = 1) -> Table:
+    """Lay out a table whose first columns are text, the others numbers."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for number, text in enumerate(headings):
+        table.add_column(text, justify="left" if number < left else "right", no_wrap=number >= left)
+    return table
+
+
+def table_of(rows: list[Row]) -> Table:
+    """Give each row two lines: what it is, and how fast."""
+    packed = any(row.ours(packed=True).packed for row in rows)
+    ours = ["ms", "packed\nms"] if packed else ["ms"]
+    what, peer = ["convolution\n[dim]method[/]"], ["fastest peer", "ms", "ratio"]
+    table = new_table(*what, *ours, "GFLOP/s", "of the\nlimit", *peer)
+    table.columns[-3].justify = "left"
+    for row in rows:
+        times = [row.ours(packed=choice) for choice in (False, True)[: len(ours)]]
+        opponent, bound = row.opponent, " " if row.flops / row.peak >= row.limit else "m"
+        table.add_row(
+            f"[bold]{row.name}[/]\n[dim]{row.layer}: {row.method}[/]",
+            *(milliseconds(one.seconds) for one in times),
+            figure(row.gflops),
+            f"{row.share:.0%}{bound}",
+            opponent.label if opponent else "",
+            milliseconds(opponent.seconds) if opponent else "",
+            coloured(row.ratio),
+        )
+    return table
+
+
+def milliseconds(seconds: float | None) -> str:
+    """Write a time."""
+    return "wrong" if seconds is None else figure(1e3 * seconds)
+
+
+def coloured(ratio: float | None) -> str:
+    """Write a ratio, red if the peer is ahead."""
+    if ratio is None:
+        return ""
+    return f"[{'green' if ratio >= 1 else 'bold red'}]{ratio:.2f}[/]"
+
+
+def summary_of(rows: list[Row]) -> Table:
+    """Sum each class up, and all of them."""
+    table = new_table("class", "rows", "mean\nratio", "behind", "worst", "worst row")
+    table.columns[-1].justify, table.columns[-1].no_wrap = "left", False
+
+    def add(name: str, found: Summary | None) -> None:
+        if found:
+            worst = coloured(found.worst.ratio)
+            behind = str(found.behind or "")
+            table.add_row(
+                name, str(found.rows), coloured(found.mean), behind, worst, found.worst.name
+            )
+
+    classes = by_class(rows)
+    for name in sorted(classes, key=list(CLASSES).index):
+        add(name, summary(classes[name]))
+    if len(classes) > 1:
+        add("[bold]all[/]", summary(rows))
+    return table
+
+
+def networks_of(rows: list[Row]) -> Table:
+    """Sum up the networks that were measured completely."""
+    table = new_table("whole network", "ms", "of the\nlimit", "fastest peer", "ms", "ratio")
+    table.columns[-3].justify = "left"
+    for network in NETWORKS:
+        layers = [row for row in rows if row.set == network]
+        if len(layers) < len(select([network])):
+            continue
+        row = whole(network, layers)
+        limit = sum(layer.count * layer.limit for layer in layers)
+        seconds, opponent = row.best.seconds, row.opponent
+        table.add_row(
+            network,
+            milliseconds(seconds),
+            f"{limit / seconds:.0%}" if seconds else "",
+            opponent.label if opponent else "",
+            milliseconds(opponent.seconds) if opponent else "",
+            coloured(row.ratio),
+        )
+    return table
+
+
+def comparison_of(results: Results, before: Results) -> Table:
+    """Compare the rows that both runs have."""
+    table = new_table(
+        f"since {before.date}", "threads", "ms before", "ms now", "times as\nfast", "ratio\nbefore",
+        "ratio\nnow",
+    )  # fmt: skip
+    earlier = {row.key: row for row in before.rows}
+    gains = []
+    for row in results.rows:
+        old = earlier.get(row.key)
+        if old is None or None in (old.best.seconds, row.best.seconds):
+            continue
+        gains.append(row.gflops / old.gflops)
+        table.add_row(
+            row.name,
+            str(row.threads),
+            milliseconds(old.best.seconds),
+            milliseconds(row.best.seconds),
+            coloured(gains[-1]),
+            coloured(old.ratio),
+            coloured(row.ratio),
+        )
+    if gains:
+        mean = math.exp(sum(map(math.log, gains)) / len(gains))
+        table.add_row(f"[bold]mean of {len(gains)}[/]", "", "", "", coloured(mean), "", "")
+    return table
+
+
+# ---------------------------------------------------------------- the picture
+
+INK, FAINT = "#23211d", "#b8b3a8"
+
+
+def plot(results: Results, path: Path) -> None:
+    """Draw the roofline of each number of threads: what each row did under what can be done."""
+    from matplotlib.figure import Figure
+
+    found = groups(results.rows)
+    picture = Figure(figsize=(9, 6.5 * len(found)), layout="constrained")
+    axes = picture.subplots(len(found), squeeze=False)[:, 0]
+    for axis, (group, rows) in zip(axes, found.items(), strict=True):
+        draw(axis, rows)
+        axis.set_title(f"{heading(*group)}, {results.machine['cpu']}", loc="left", fontsize=10)
+    title = f"fastconv {results.versions['fastconv']} under the roofs of the machine"
+    picture.suptitle(title, x=0.01, ha="left", fontweight="bold")
+    picture.savefig(path, dpi=150)
+
+
+def draw(axis: Any, rows: list[Row]) -> None:
+    """Draw one roofline: a point is a row, and a line leads from it to the fastest peer."""
+    axis.set(
+        xscale="log",
+        yscale="log",
+        xlabel="operations for each byte of input, weights and output",
+        ylabel="GFLOP/s",
+    )
+    looks = class_looks()
+    for name, members in sorted(by_class(rows).items(), key=lambda item: [*CLASSES].index(item[0])):
+        colour, marker = looks[name]
+        for row in members:
+            if (opponent := row.opponent) and opponent.seconds:
+                speeds = row.gflops, row.flops / opponent.seconds / 1e9
+                axis.plot([intensity(row)] * 2, speeds, color=colour, alpha=0.4, linewidth=1)
+        where = [intensity(row) for row in members], [row.gflops for row in members]
+        axis.plot(*where, marker, color=colour, markeredgecolor="white", label=name, zorder=3)
+
+    peak, memory = (rate / 1e9 for rate in roofs(rows))
+    ridge = peak / memory
+    intensities = [ridge, *map(intensity, rows)]
+    left, right = min(intensities) / 2, max(intensities) * 2
+    axis.set_xlim(left, right)
+    axis.plot([left, ridge, right], [left * memory, peak, peak], color=INK, linewidth=1.5)
+    text = {"color": INK, "fontsize": 9}
+    axis.text(right, peak * 1.05, f"{figure(peak)} GFLOP/s", ha="right", **text)
+    axis.text(
+        left * 1.1,
+        left * 1.1 * memory * 1.1,
+        f"{figure(memory)} GB/s from memory",
+        rotation=math.degrees(math.atan(memory)),
+        rotation_mode="anchor",
+        transform_rotates_text=True,
+        **text,
+    )
+    for scale in axis.xaxis, axis.yaxis:
+        scale.set_major_formatter("{x:g}")
+    axis.grid(color=FAINT, linewidth=0.5, alpha=0.5)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(
+        title="line: to the fastest peer",
+        title_fontsize=8,
+        fontsize=8,
+        frameon=False,
+        loc="center left",
+        bbox_to_anchor=(1, 0.5),
+    )
+
+
+def intensity(row: Row) -> float:
+    """Operations for each byte that must be touched."""
+    return row.flops / row.bytes
+
+
+def class_looks() -> dict[str, tuple[Any, str]]:
+    """Give each class a colour and a marker; the last ones, the commonest, circles."""
+    from matplotlib import colormaps
+
+    colours = [colormaps["tab10"](i) for i in range(10)]
+    looks = [(colour, marker) for marker in "oD" for colour in colours]
+    return dict(zip(reversed(CLASSES), looks, strict=False))

@@ -1,0 +1,314 @@
+"""What a run found: plain data, the figures derived of it, and its form in a file."""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+#: Of the file's form; another number when an old reader would misunderstand it.
+SCHEMA = 1
+
+PLAIN, PACKED = "fastconv", "fastconv packed"
+
+
+class RecordError(Exception):
+    """A file that is no record of a run; the message says why."""
+
+
+@dataclass(frozen=True)
+class Contender:
+    """How one contender did.
+
+    Attributes
+    ----------
+    label : str
+        Its name.
+    ours : bool
+        Whether it is fastconv.
+    packed : bool
+        Whether its weights were brought into an order of its own before the call.
+    error : float or None
+        Largest difference from what fastconv computes, relative to the largest output; None if
+        the output has another shape, or is no number somewhere.
+    wrong : bool
+        Whether rounding cannot explain that; it is not timed then.
+    seconds, median : float or None
+        Lower quartile and median of a call.
+    turns : int
+        How often it was timed.
+    """
+
+    label: str
+    ours: bool
+    packed: bool
+    error: float | None
+    wrong: bool = False
+    seconds: float | None = None
+    median: float | None = None
+    turns: int = 0
+
+
+@dataclass(frozen=True)
+class Row:
+    """What was measured of one workload.
+
+    Attributes
+    ----------
+    kind, set, name, class_name : str
+        The workload: its convolution type, the network or collection it is from, its name, and
+        its class.
+    count : int
+        How often the network has it.
+    layer : str
+        Its shapes in short.
+    dtype, threads, batch
+        How it was run.
+    flops, bytes : int
+        Operations of the definition, and bytes of input, weights and output.
+    method : str
+        As `fastconv.explain` tells.
+    peak, bandwidth : float
+        Operations, and bytes of copies as large, that the machine did in a second in the same
+        turns.
+    memory : float
+        Bytes in a second of a copy much larger than the caches, just before.
+    contenders : list of Contender
+        fastconv first.
+    failed : dict
+        Why peers that should have taken part did not, by their names.
+    """
+
+    kind: str
+    set: str
+    name: str
+    class_name: str
+    count: int
+    layer: str
+    dtype: str
+    threads: int
+    batch: int
+    flops: int
+    bytes: int
+    method: str
+    peak: float
+    bandwidth: float
+    memory: float
+    contenders: list[Contender]
+    failed: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def key(self) -> tuple[str, str, int, int]:
+        """What tells rows apart, in another run, too."""
+        return self.name, self.dtype, self.threads, self.batch
+
+    def ours(self, packed: bool = False) -> Contender:
+        """Give fastconv itself; with packed weights if there is such a contender."""
+        ours = {contender.packed: contender for contender in self.contenders if contender.ours}
+        return ours.get(packed, ours[False])
+
+    def time(self, label: str) -> float | None:
+        """Give the seconds of a contender; packed weights that a call has not are plain ones."""
+        if label == PACKED:
+            return self.ours(packed=True).seconds
+        return next((one.seconds for one in self.contenders if one.label == label), None)
+
+    @property
+    def best(self) -> Contender:
+        """The faster one of fastconv's."""
+        timed = [one for one in self.contenders if one.ours and one.seconds is not None]
+        return min(timed, key=_seconds, default=self.ours())
+
+    @property
+    def gflops(self) -> float:
+        """Operations of the definition in a nanosecond."""
+        return self.flops / _seconds(self.best) / 1e9
+
+    @property
+    def limit(self) -> float:
+        """Seconds that the machine needs at least, for the arithmetic or to touch the arrays."""
+        return max(self.flops / self.peak, self.bytes / self.bandwidth)
+
+    @property
+    def share(self) -> float:
+        """The part of the time that cannot be saved; more than 1 if some arithmetic was."""
+        return self.limit / _seconds(self.best)
+
+    def rival(self, packed: bool) -> Contender | None:
+        """Give the fastest peer with packed weights, or of those without."""
+        peers = [
+            one
+            for one in self.contenders
+            if not one.ours and one.packed == packed and one.seconds is not None
+        ]
+        return min(peers, key=_seconds, default=None)
+
+    def ratio_to(self, packed: bool) -> float | None:
+        """Tell how many times as long as fastconv the fastest peer of the sort takes.
+
+        Peers with packed weights are compared with fastconv's call with packed weights.
+        """
+        rival, ours = self.rival(packed), self.ours(packed)
+        if rival is None or ours.seconds is None:
+            return None
+        return _seconds(rival) / ours.seconds
+
+    @property
+    def _closest(self) -> tuple[float, Contender] | None:
+        """The smaller one of both ratios, and its peer."""
+        found = [
+            (ratio, rival)
+            for packed in (False, True)
+            if (ratio := self.ratio_to(packed)) is not None
+            and (rival := self.rival(packed)) is not None
+        ]
+        return min(found, key=lambda pair: pair[0], default=None)
+
+    @property
+    def ratio(self) -> float | None:
+        """The smaller one of both ratios; None if there is no peer."""
+        return self._closest[0] if self._closest else None
+
+    @property
+    def opponent(self) -> Contender | None:
+        """The peer of that ratio."""
+        return self._closest[1] if self._closest else None
+
+    @property
+    def wrong(self) -> list[str]:
+        """The contenders whose outputs are wrong."""
+        return [contender.label for contender in self.contenders if contender.wrong]
+
+
+@dataclass
+class Results:
+    """What a run found.
+
+    Attributes
+    ----------
+    date : str
+        When it began, in UTC.
+    machine : dict
+        What it ran on.
+    versions : dict
+        fastconv and its peers.
+    config : dict
+        As `fastconv.show_config` tells.
+    rows : list of Row
+        The workloads.
+    """
+
+    date: str
+    machine: dict[str, Any]
+    versions: dict[str, str]
+    config: dict[str, Any]
+    rows: list[Row] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give everything as what JSON has, derived figures of the rows included."""
+        data = {"schema": SCHEMA, **asdict(self)}
+        for line, row in zip(data["rows"], self.rows, strict=True):
+            opponent = row.opponent
+            line["derived"] = {
+                "gflops": row.gflops,
+                "limit": row.limit,
+                "share": row.share,
+                "ratio": row.ratio,
+                "ratio_plain": row.ratio_to(packed=False),
+                "ratio_packed": row.ratio_to(packed=True),
+                "opponent": opponent and opponent.label,
+            }
+        return data
+
+    def write(self, path: Path) -> None:
+        """Write a file that `read` reads."""
+        path.write_text(json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n", "utf-8")
+
+
+def read(path: Path) -> Results:
+    """Read what `Results.write` wrote.
+
+    Raises
+    ------
+    RecordError
+        If it cannot be read.
+    """
+    try:
+        data = json.loads(path.read_text("utf-8"))
+        if data["schema"] != SCHEMA:
+            raise RecordError(f"{path} has form {data['schema']}, expected {SCHEMA}")
+        names = Results.__dataclass_fields__
+        results = Results(**{name: data[name] for name in names})
+        results.rows = [
+            Row(
+                **{name: line[name] for name in Row.__dataclass_fields__ if name != "contenders"},
+                contenders=[Contender(**contender) for contender in line["contenders"]],
+            )
+            for line in data["rows"]
+        ]
+    except OSError as problem:
+        raise RecordError(f"cannot read {path}: {problem.strerror}") from None
+    except (ValueError, KeyError, TypeError) as problem:
+        raise RecordError(f"{path} is no record of a run ({problem!r})") from None
+    return results
+
+
+# ---------------------------------------------------------------- sums over rows
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Some rows in short: geometric mean of the ratios, the worst row, how many are behind."""
+
+    rows: int
+    mean: float
+    worst: Row
+    behind: int
+
+
+def summary(rows: list[Row]) -> Summary | None:
+    """Sum rows up; None if none of them has a peer."""
+    compared = [(ratio, row) for row in rows if (ratio := row.ratio) is not None]
+    if not compared:
+        return None
+    mean = math.exp(sum(math.log(ratio) for ratio, _ in compared) / len(compared))
+    worst = min(compared, key=lambda pair: pair[0])[1]
+    return Summary(len(compared), mean, worst, sum(ratio < 1 for ratio, _ in compared))
+
+
+def roofs(rows: list[Row]) -> tuple[float, float]:
+    """Give peak and bandwidth of the memory, medians over rows of the same dtype and threads."""
+    return statistics.median(r.peak for r in rows), statistics.median(r.memory for r in rows)
+
+
+def by_class(rows: list[Row]) -> dict[str, list[Row]]:
+    """Sort rows by their classes."""
+    classes: dict[str, list[Row]] = {}
+    for row in rows:
+        classes.setdefault(row.class_name, []).append(row)
+    return classes
+
+
+def whole(name: str, rows: list[Row]) -> Row:
+    """Add rows up to one, each as often as its network has it; without who did not compute all."""
+
+    def total(label: str) -> float | None:
+        times = [row.time(label) for row in rows]
+        if None in times:
+            return None
+        return sum(row.count * (time or 0) for row, time in zip(rows, times, strict=True))
+
+    labels = {one.label: one for row in rows for one in row.contenders}
+    return replace(
+        rows[0],
+        name=name,
+        flops=sum(row.count * row.flops for row in rows),
+        contenders=[replace(one, seconds=total(label)) for label, one in labels.items()],
+    )
+
+
+def _seconds(contender: Contender) -> float:
+    return math.inf if contender.seconds is None else contender.seconds

@@ -1,0 +1,506 @@
+"""The benchmark: its workloads are what they say, its peers compute them, its figures add up.
+
+No test looks at a time. Peers that are not installed, and reports without rich or matplotlib,
+are skipped.
+"""
+
+import dataclasses
+import json
+import math
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import fastconv
+from fastconv import bench
+from fastconv.__main__ import main
+from fastconv.bench import results as figures
+from fastconv.bench.contest import contest
+from fastconv.bench.passes import recipe
+from fastconv.bench.peer import Call, Peer, Problem, fastest
+from fastconv.bench.peers import PEERS, found
+from fastconv.bench.results import PACKED, PLAIN, Contender, RecordError, Results, Row
+from fastconv.bench.timing import Limits, error, settle, take_turns, tolerance
+from fastconv.bench.workloads import CLASSES, FORMS, NETWORKS, WORKLOADS, find, members, select
+
+# One small workload of each kind, and then some: 1-D, 3-D, strides, groups, a batch.
+SMALL = [row for row in WORKLOADS if row.set == "mission"]
+SMALL += [find("mission simple").of_batch(3), find("mission transposed").of_batch(2)]
+SMALL += map(find, ["keyword spotting 1-D", "WaveNet dilation 128", "HiFi-GAN up4 x2"])
+SMALL += map(find, ["FCN-8s upsampling x8", "image 256x256, 9x9", "image 256x256, 9+9"])
+SMALL += map(find, ["image 1024x1024, 15+15 flattened", "stereo 10 s at 48 kHz, 64 taps"])
+SMALL += map(find, ["MobileNet conv3_2/dw", "DCGAN z"])
+SMALL += map(find, ["EfficientDet conv16", "VGG-19 conv1_1", "C3D conv1a", "ShuffleNet stage4 1x1"])
+
+
+@pytest.fixture(autouse=True)
+def little_memory(monkeypatch):
+    """Copying memory larger than caches takes long, and here nobody looks at how long."""
+    monkeypatch.setattr(Limits, "MOST", 1 << 21)
+
+
+# ---------------------------------------------------------------- workloads
+
+
+def test_every_workload_is_a_call():
+    for row in WORKLOADS:
+        assert row.plan.output_shape[:2] == (row.batch, row.out_channels), row.name
+        assert row.plan.flops > 0, row.name
+        assert row.classes, row.name
+        assert row.count >= 1, row.name
+    assert {row.kind for row in WORKLOADS} == set(FORMS)
+    assert len({row.name for row in WORKLOADS}) == len(WORKLOADS)
+
+
+def test_quick_has_every_kind():
+    assert {row.kind for row in select(["quick"])} == set(FORMS)
+
+
+# Layers, and multiply-adds as published: papers and model cards, with their classifiers.
+@pytest.mark.parametrize(
+    ("network", "layers", "published"),
+    [
+        ("resnet-50", 53, 4.09e9),
+        ("mobilenet-v1", 28, 569e6),
+        ("mobilenet-v2", 52, 300e6),
+        ("mobilenet-v3", 62, 219e6),
+        ("vgg-19", 16, 19.6e9),
+        ("resnext-101", 104, 36.3e9),
+        ("convnext-t", 58, 4.5e9),
+        ("efficientdet", 214, 2.5e9),
+        ("c3d", 8, 38.5e9),
+        ("unet", 23, None),
+        ("tcn-mnist", 17, None),
+        ("tcn-characters", 8, None),
+    ],
+)
+def test_networks_are_whole(network, layers, published):
+    rows = select([network])
+    assert sum(row.count for row in rows) == layers
+    if published:
+        work = sum(row.count * row.plan.flops for row in rows) / 2
+        assert work == pytest.approx(published, rel=0.03)
+
+
+def test_sets():
+    counts = members()
+    assert counts["all"] == len(WORKLOADS)
+    assert {"quick", *CLASSES, *NETWORKS} <= counts.keys()
+    assert all(counts.values())
+    assert len(select(["resnet-50", "pointwise"])) < counts["resnet-50"] + counts["pointwise"]
+    assert [row.name for row in select(["mission"], "SIMPLE")] == ["mission simple"]
+    with pytest.raises(ValueError, match=r"no set of workloads 'resnet'.*resnet-50"):
+        select(["resnet"])
+
+
+@pytest.mark.parametrize("row", SMALL, ids=lambda row: f"{row.name} {row.batch}")
+def test_recipes(row):
+    """The chains of plain convolutions compute what the one call of fastconv does."""
+    x, *weights = row.arrays("float64")
+    steps = recipe(row, weights)
+    ends = []
+    for chain in steps.chains:
+        value = x
+        for one in chain:
+            if one.transposed:
+                value = fastconv.conv_transpose(
+                    value, one.weight, None, one.stride, one.before, one.output_padding,
+                    one.groups, one.dilation,
+                )  # fmt: skip
+            else:
+                pads = tuple(zip(one.before, one.after, strict=True))
+                value = fastconv.conv(
+                    value, one.weight, None, one.stride, pads, one.dilation, one.groups
+                )
+        ends.append(value)
+    expected = row.form.function(x, *weights, **row.form.options)
+    np.testing.assert_allclose(fastconv.channel_shuffle(sum(ends), steps.shuffle), expected)
+
+
+# ---------------------------------------------------------------- peers
+
+
+@pytest.mark.filterwarnings("ignore")  # what others warn of is not ours to judge
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("kind", PEERS, ids=lambda kind: kind.key)
+def test_peers_agree(kind, dtype):
+    try:
+        (peer,) = found([kind.key])
+    except ValueError:
+        pytest.skip(f"{kind.label} is not installed")
+    if dtype == "float64" and not peer.double:
+        pytest.skip(f"{kind.label} has no float64")
+    assert peer.version
+    computed = 0
+    for row in SMALL:
+        x, *weights = row.arrays(dtype)
+        expected = row.form.function(x, *weights, **row.form.options)
+        call = peer.prepare(Problem(row, x, recipe(row, weights), expected.shape, threads=1))
+        if call is not None:
+            off = error(call.array(call.run()), expected)
+            assert off <= tolerance(row.plan.flops / 2 / expected.size, dtype), row.name
+            computed += 1
+    filters = ("opencv", "scipy", "ndimage")
+    assert computed == len(SMALL) if kind.key not in filters else computed >= 3
+
+
+def test_unknown_peer():
+    with pytest.raises(ValueError, match="unknown peer 'caffe', expected some of torch, "):
+        found(["caffe"])
+
+
+def test_absent_peer(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    assert "opencv" not in {peer.key for peer in found(["scipy"])}
+    with pytest.raises(ValueError, match="OpenCV is not installed"):
+        found(["opencv"])
+
+
+class Made(Peer):
+    """A peer that computes what a test wants it to."""
+
+    packs = False
+
+    def __init__(self, label, change):
+        self.key = self.label = label
+        self.change = change
+
+    def prepare(self, problem):
+        if self.change is None:
+            raise RuntimeError("not today\nnor tomorrow")
+        row = problem.workload
+        return Call(lambda: self.change(row.form.function(*row.arrays(), **row.form.options)))
+
+
+def right(output):
+    return output
+
+
+def wrong(output):
+    output.flat[-1] += 0.1
+    return output
+
+
+def held(*peers):
+    limits = Limits(1, "float32")
+    return contest(find("mission simple"), [Made(*peer) for peer in peers], limits, "float32", 0.01)
+
+
+def test_wrong_peers_are_noticed():
+    row = held(("right", right), ("wrong", wrong), ("shape", lambda output: output[0]),
+               ("nan", lambda output: output * np.nan), ("broken", None))  # fmt: skip
+    assert row.wrong == ["wrong", "shape", "nan"]
+    assert row.opponent.label == "right"
+    assert row.failed == {"broken": "RuntimeError: not today"}
+    for contender in row.contenders:
+        assert (contender.seconds is None) == contender.wrong
+    assert [c.error for c in row.contenders if c.label in ("shape", "nan")] == [None, None]
+
+
+def test_fastconv_is_blamed_if_all_others_disagree():
+    row = held(("one", wrong), ("other", wrong))
+    assert row.wrong == [one.label for one in row.contenders if one.ours]
+    assert row.ratio is None
+    assert row.gflops == row.share == 0
+    assert held(("only", wrong)).wrong == ["only"]
+
+
+def test_packed_weights_are_a_contender(monkeypatch):
+    monkeypatch.setattr(fastconv, "pack", lambda weight: weight, raising=False)
+    assert [one.label for one in held().contenders] == [PLAIN, PACKED]
+
+    def refuse(weight):
+        raise TypeError("these cannot be packed")
+
+    monkeypatch.setattr(fastconv, "pack", refuse)
+    assert [one.label for one in held().contenders] == [PLAIN]
+
+
+# ---------------------------------------------------------------- timing
+
+
+def test_turns():
+    made = {"a": 0, "b": 0}
+
+    def call(name):
+        def count():
+            made[name] += 1
+
+        return count
+
+    times = take_turns({name: call(name) for name in made}, 0.01, 1)
+    assert made["a"] > times["a"].turns >= 3
+    assert times["a"].turns == times["b"].turns
+    assert times["a"].seconds <= times["a"].median
+    assert take_turns({}, 0.01, 1) == {}
+
+
+def test_hopeless_contenders_leave():
+    calls = {"fast": lambda: None, "slow": lambda: time.sleep(0.3)}
+    times = take_turns(calls, 0.01, 1)
+    assert times["slow"].turns == 1
+    assert times["fast"].turns >= 3
+
+
+def test_fastest():
+    slow = Call(lambda: time.sleep(0.05))
+    assert fastest(slow, quick := Call(lambda: None)) is quick
+    assert fastest(slow) is slow
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_limits(threads):
+    limits = Limits(threads, "float64")
+    for call, amount in (limits.multiply(), limits.copy(1000), limits.copy(1 << 30)):
+        call()
+        assert amount > 0
+    assert limits.memory() > 0
+    settle()
+    limits.close()
+
+
+# ---------------------------------------------------------------- figures
+
+
+def made_row(plain, packed=None, **peers):
+    """A row of a billion operations; peers whose names begin with p have packed weights."""
+    contenders = [Contender(PLAIN, ours=True, packed=False, error=0.0, seconds=plain)]
+    if packed:
+        contenders.append(Contender(PACKED, True, True, 0.0, seconds=packed))
+    contenders += [
+        Contender(name, False, name.startswith("p"), 0.0, seconds=seconds)
+        for name, seconds in peers.items()
+    ]
+    return Row(
+        "conv", "made", "a row", "conv", 2, "8→8", "float32", 1, 1, 10**9, 10**7, "direct",
+        peak=1e11, bandwidth=1e10, memory=1e9, contenders=contenders,
+    )  # fmt: skip
+
+
+def test_ratios():
+    row = made_row(0.02, 0.016, a=0.03, b=0.04, p=0.02)
+    assert row.ratio_to(packed=False) == 1.5
+    assert row.ratio_to(packed=True) == 1.25
+    assert (row.ratio, row.opponent.label) == (1.25, "p")
+    assert row.best.label == PACKED
+    assert row.gflops == pytest.approx(62.5)
+    assert row.limit == pytest.approx(0.01)
+    assert row.share == pytest.approx(0.625)
+    plain = made_row(0.02, p=0.01)
+    assert (plain.ratio, plain.opponent.label) == (0.5, "p")
+    assert made_row(0.02).ratio is None
+    assert made_row(0.02).opponent is None
+
+
+def test_memory_can_be_the_limit():
+    row = dataclasses.replace(made_row(0.02), bandwidth=1e9 / 2)
+    assert row.limit == row.share * 0.02 == 0.02
+
+
+def test_sums():
+    rows = [made_row(0.01, a=0.02), made_row(0.02, a=0.01), made_row(0.01)]
+    found = figures.summary(rows)
+    assert (found.rows, found.behind, found.worst) == (2, 1, rows[1])
+    assert found.mean == pytest.approx(1)
+    assert figures.summary(rows[2:]) is None
+    assert figures.roofs(rows) == (1e11, 1e9)
+    assert figures.by_class(rows) == {"conv": rows}
+
+
+def test_whole_networks():
+    network = figures.whole("net", [made_row(0.01, 0.005, a=0.02, p=0.03), made_row(0.02, a=0.01)])
+    assert network.ours().seconds == pytest.approx(0.06)
+    assert network.ours(packed=True).seconds == pytest.approx(0.05)
+    assert network.opponent.label == "a"
+    assert network.ratio == pytest.approx(1)
+    assert network.flops == 4e9
+
+
+# ---------------------------------------------------------------- runs and records
+
+
+def test_run_and_record(tmp_path):
+    seen = []
+    results = bench.run(
+        ["mission"],
+        containing="spatially",
+        threads=[1, 2],
+        peers=["ndimage"],
+        seconds=0.01,
+        progress=lambda results, total, name: seen.append((len(results.rows), total, name)),
+    )
+    name = "mission spatially separable"
+    assert seen == [(0, 2, name), (1, 2, name), (2, 2, "")]
+    assert [row.threads for row in results.rows] == [1, 2]
+    results.write(path := tmp_path / "record.json")
+    assert bench.read(path) == results
+
+    def refuse(constant):
+        raise AssertionError(f"{constant} is not JSON")
+
+    record = json.loads(path.read_text(), parse_constant=refuse)
+    assert record.keys() == {"schema", "date", "machine", "versions", "config", "rows"}
+    assert record["schema"] == 1
+    assert {"cpu", "caches", "cores", "os", "python"} <= record["machine"].keys()
+    assert record["versions"].keys() == {"fastconv", "numpy", "SciPy ndimage"}
+    row = record["rows"][0]
+    assert row.keys() == {field.name for field in dataclasses.fields(Row)} | {"derived"}
+    assert row["derived"].keys() == {
+        *("gflops", "limit", "share", "ratio", "ratio_plain", "ratio_packed", "opponent")
+    }
+    assert row["derived"]["opponent"] == "SciPy ndimage"
+    assert all(math.isfinite(contender["seconds"]) for contender in row["contenders"])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "cannot read .*: No such file"),
+        ("{", "is no record of a run"),
+        ("[]", "is no record of a run"),
+        ('{"schema": 0}', "has form 0, expected 1"),
+        ('{"schema": 1}', "is no record of a run"),
+    ],
+)
+def test_records_that_are_none(tmp_path, text, message):
+    path = tmp_path / "record.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(RecordError, match=message):
+        bench.read(path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"sets": ["everything"]}, "there is no set of workloads 'everything'"),
+        ({"containing": "nothing"}, "no workload of quick has 'nothing' in its name"),
+        ({"threads": [1, 0]}, "threads must be positive, got 0"),
+        ({"batch": 0}, "batch must be positive, got 0"),
+        ({"seconds": 0}, "seconds must be positive, got 0"),
+        ({"dtype": "float16"}, "dtype must be 'float32' or 'float64', got 'float16'"),
+        ({"peers": ["caffe"]}, "unknown peer 'caffe'"),
+    ],
+)
+def test_run_refuses(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        bench.run(**arguments)
+
+
+# ---------------------------------------------------------------- the command line
+
+TINY = ["bench", "--set", "mission", "--name", "spatially", "--seconds", "0.01"]
+
+
+@pytest.fixture
+def reports():
+    """What reports need."""
+    pytest.importorskip("rich")
+    pytest.importorskip("matplotlib")
+
+
+@pytest.mark.usefixtures("reports")
+def test_command(capsys, tmp_path):
+    record, roofline = tmp_path / "record.json", tmp_path / "roofline.svg"
+    options = ["--peers", "ndimage", "--output", str(record), "--plot", str(roofline)]
+    assert main([*TINY, *options, "--threads", "1", "2", "--dtype", "float64"]) == 0
+    output = capsys.readouterr().out
+    assert "mission spatially separable" in output
+    assert "2 threads, float64" in output
+    assert str(record) in output
+    assert "<svg" in roofline.read_text()
+    assert bench.read(record).rows[0].dtype == "float64"
+
+    assert main([*TINY, "--peers", "--dtype", "float64", "--compare", str(record)]) == 0
+    assert f"since {bench.read(record).date}" in capsys.readouterr().out
+    assert main([*TINY, "--peers", "--compare", str(record)]) == 0
+    assert "No workload of this run is in the earlier one." in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("reports")
+@pytest.mark.parametrize("after", [0, 1])
+def test_interrupted(capsys, monkeypatch, tmp_path, after):
+    def interrupted(*args, progress, **kwargs):
+        results = Results("today", machine.describe(), {"fastconv": "0"}, config)
+        results.rows += [made_row(0.02)] * after
+        progress(results, 2, "next")
+        raise KeyboardInterrupt
+
+    machine, config = bench.machine, fastconv.show_config("dicts")
+    monkeypatch.setattr(bench, "run", interrupted)
+    record = tmp_path / "record.json"
+    if not after:
+        with pytest.raises(KeyboardInterrupt):
+            main([*TINY, "--output", str(record)])
+        assert not record.exists()
+        return
+    assert main([*TINY, "--output", str(record)]) == 130
+    assert "Interrupted" in capsys.readouterr().out
+    assert len(bench.read(record).rows) == 1
+
+
+@pytest.mark.usefixtures("reports")
+def test_report_of_networks(capsys, monkeypatch):
+    from fastconv.bench import report
+
+    monkeypatch.setattr(report, "NETWORKS", ("keyword-spotting",))
+    row = dataclasses.replace(made_row(0.02, 0.01, a=0.005), set="keyword-spotting")
+    wrong = Contender("b", False, False, None, wrong=True)
+    row = dataclasses.replace(row, contenders=[*row.contenders, wrong], failed={"c": "why"})
+    results = Results(
+        "today", {"cpu": "one", "usable_cores": 1, "caches": {}}, {"fastconv": "0"},
+        {"simd": {"chosen": "v3"}}, [row],
+    )  # fmt: skip
+    from rich.console import Console
+
+    report.show(results, Console(width=110))
+    output = capsys.readouterr().out
+    assert "whole network" in output
+    assert "a row: b computes something else." in output
+    assert "a row: c failed. why" in output
+
+
+@pytest.mark.usefixtures("reports")
+def test_list(capsys):
+    assert main(["bench", "--list"]) == 0
+    output = capsys.readouterr().out
+    assert all(name in output for name in members())
+    assert all(kind.key in output for kind in PEERS)
+
+
+@pytest.mark.usefixtures("reports")
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--set", "nets"], "no set of workloads 'nets'"),
+        (["--peers", "caffe"], "unknown peer 'caffe'"),
+        (["--threads", "0"], "expected a whole number of at least 1, got '0'"),
+        (["--seconds", "nan"], "expected a positive number of seconds, got 'nan'"),
+        (["--dtype", "half"], "invalid choice: 'half'"),
+        (["--compare", "nowhere.json"], "cannot read nowhere.json"),
+        (["--output", "nowhere/record.json"], "there is no directory nowhere"),
+        (["--output", "."], "cannot write .: it is a directory"),
+        (["--plot", "roofline.doc"], "no picture has '.doc'"),
+    ],
+)
+def test_command_line_errors(capsys, options, message):
+    with pytest.raises(SystemExit) as stopped:
+        main([*TINY, *options])
+    assert stopped.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("module", ["rich", "matplotlib"])
+def test_missing_module(module):
+    if module == "matplotlib":
+        pytest.importorskip("rich")
+    code = (
+        f"import sys; sys.modules[{module!r}] = None; from fastconv.__main__ import main; "
+        "main(['bench', '--plot', 'roofline.svg'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert done.stderr == f'The module {module} is missing: pip install "fastconv[bench]"\n'
