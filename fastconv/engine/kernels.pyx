@@ -38,6 +38,7 @@ from cpython.buffer cimport (
 from cython.parallel cimport parallel, prange
 from libc.string cimport memcpy, memset
 
+from fastconv.engine.filter cimport filter_plane
 from fastconv.engine.lay_out cimport copy, copy_tested, lay_out
 from fastconv.engine.multiply cimport multiply_bands, multiply_vectors
 from fastconv.engine.plan cimport *
@@ -45,7 +46,7 @@ from fastconv.engine.simd cimport *
 from fastconv.engine.store cimport multiply_to_output, store_panel
 from fastconv.engine.weights cimport gather, lay_biases, pack_block, weights_of
 from fastconv.engine.winograd cimport (
-    PLANES, SHORT, TILE, transform_inputs, transform_results, transformed,
+    PRODUCTS, SHORT, TILE, transform_inputs, transform_results, transformed,
     transformed_plane,
 )
 
@@ -129,6 +130,38 @@ cdef void run_pass(
                                 source + done * plan.pitch, offsets, weights, bias,
                                 target + done * step.out_y, &memory[scratch + plan.panel],
                                 height, count - done, columns, plan, step, kind)
+
+
+cdef void run_filter(
+    Memory memory, Py_ssize_t scratch, const char **operands, char *output, const Plan *plan,
+    const Pass *step, const Tile *tile, real *_,
+) noexcept nogil:
+    """A small filter of one input channel for each group, in one tile; the input is read in place."""
+    cdef Py_ssize_t size = sizeof(real)
+    cdef Py_ssize_t g, group, m, z
+    cdef const char *source
+    cdef const char *weights
+    cdef const char *bias
+    cdef const char *zeros = &memory[scratch + plan.layout]
+    cdef char *out
+    for g in range(step.groups):
+        group = tile.group * step.groups + g
+        for m in range(step.channels):
+            weights = weights_of(operands, step, group, m)
+            bias = &memory[step.bias + (group * step.channels + m) * size]
+            for z in range(tile.rows_z):
+                source = (operands[0] + tile.image * plan.in_image + tile.group * plan.in_group
+                          + g * plan.in_channel + (tile.z + z) * plan.in_z)
+                out = (output + step.out_offset + tile.image * step.out_image
+                       + tile.group * step.out_group + g * step.out_inner
+                       + m * step.out_channel + (tile.z + z) * step.out_z
+                       + tile.y * step.out_y)
+                if real is double:
+                    filter_plane(source, zeros, weights, bias, out, tile.rows_y, tile.rows_x,
+                                 tile.y, plan, step, <vd *> NULL)
+                else:
+                    filter_plane(source, zeros, weights, bias, out, tile.rows_y, tile.rows_x,
+                                 tile.y, plan, step, <vf *> NULL)
 
 
 cdef bint reaches(
@@ -387,7 +420,7 @@ cdef void run_winograd(
         first = tile.group * step.channels + m
         weights = &packed[step.packed + transformed(
             step, tile.group * step.blocks + b, first, size)]
-        for plane in range(PLANES):
+        for plane in range(PRODUCTS):
             multiply_vectors(
                 source + plane * step.plane_pitch, &table[step.column_offsets], step.reduction,
                 weights + plane * transformed_plane(step.reduction, height * size), zeros,
@@ -437,7 +470,7 @@ cdef void run_tile(
         source = operands[0] + tile.image * plan.in_image + tile.group * plan.in_group
         if passes[0].form == WINOGRAD:
             transform_tile(memory, scratch, table, source, plan, passes, tile, kind)
-        elif plan.splits == 1:
+        elif plan.splits == 1 and passes[0].form != FILTER:
             lay_out(&memory[scratch + plan.layout], source, plan.channels, plan, tile,
                     &table[plan.residues], kind)
         for i in range(plan.passes):
@@ -457,6 +490,8 @@ cdef void run_tile(
         if passes[i].form == SWAPPED:
             run_swapped(memory, packed, scratch, table, operands, output, plan, passes + i, tile,
                         kind)
+        elif passes[i].form == FILTER:
+            run_filter(memory, scratch, operands, output, plan, passes + i, tile, kind)
         elif passes[i].form == WINOGRAD:
             run_winograd(memory, packed, scratch, table, output, plan, passes + i, tile, kind)
         else:
@@ -511,6 +546,9 @@ cdef void run_all(
         worker = <Worker *> &memory[plan.scratch + i * plan.scratch_size]
         memset(worker, 0, sizeof(Worker))
         worker.place = -1
+        if passes[0].form == FILTER:
+            memset(&memory[plan.scratch + i * plan.scratch_size + plan.layout], 0,
+                   plan.scratch_size - plan.layout)
         worker.prepared = prepared
     if threads == 1:
         # No parallel region: nothing wakes up, and a forked child cannot hang.
@@ -653,7 +691,7 @@ def peak_work(Py_ssize_t turns, bint is_double):
 
 VECTOR = VECTOR_BYTES
 ROWS = ROWS_LIMIT
-FORMS = {"direct": DIRECT, "swapped": SWAPPED, "winograd": WINOGRAD}
+FORMS = {"direct": DIRECT, "swapped": SWAPPED, "filter": FILTER, "winograd": WINOGRAD}
 BAND_ROWS = BAND
 TABLE_SLACK = AHEAD
 

@@ -237,3 +237,4 @@ cdef inline Py_ssize_t multiply_bands(
         source += step_rows * pitch
         target += step_rows * target_pitch
     return row_count
+

@@ -104,6 +104,9 @@ class Pass(NamedTuple):
     result_pitch: int = 0
     strips: int = 0
     strip_count: int = 0
+    kernel: int = 0
+    first_y: int = 0
+    first_x: int = 0
     sums: int = 0
     sums_pitch: int = 0
     apart: bool = False
@@ -544,7 +547,10 @@ def _choose(problem, threads):
 
 def plan(problem, threads):
     """Plan `problem` for at most so many threads."""
-    problem = _together(_column(_flat(problem)))
+    problem = _column(_flat(problem))
+    if _is_filter(problem):
+        return _filter(_together(problem), threads)
+    problem = _together(problem)
     size = problem.dtype.itemsize
     choice = _choose(problem, 1)
     threads = max(1, min(threads, int(choice.cycles) // WORTH_A_THREAD))
@@ -659,6 +665,58 @@ def plan(problem, threads):
     return finished(
         problem, axes, tile, chunks, splits, threads, layout, pitch, passes, table, biases,
         weights, end, kernels.ROWS * PANEL, flops(problem), _method(problem, passes),
+    )  # fmt: skip
+
+
+def _is_filter(problem):
+    """Whether it is a small filter on planes of contiguous rows, which are read in place."""
+    (step, *more) = problem.steps
+    if more or step.groups > 1 or not step.output or step.inputs != 1 or problem.border:
+        return False
+    side = math.isqrt(len(step.taps))
+    depth, y, x = step.taps[0]
+    size = problem.dtype.itemsize
+    square = [(depth, y + i, x + j) for i in range(side) for j in range(side)]
+    return (
+        side in (3, 5, 7)
+        and step.taps == square
+        and step.gather == list(range(0, len(square) * size, size))
+        and depth == 0
+        and problem.stride in ((1, 1, 1), (1, 2, 2))
+        and problem.in_strides[5] == step.output.spatial[2] == size
+        and problem.grid[1] >= kernels.BAND_ROWS
+    )
+
+
+def _filter(problem, threads):
+    """Plan a small filter: tiles are rows of planes."""
+    (step,) = problem.steps
+    size = problem.dtype.itemsize
+    side = math.isqrt(len(step.taps))
+    _, height, width = problem.grid
+    cycles = problem.images * problem.groups * (100 + height * (20 + width * size / 64 * side**2))
+    threads = max(1, min(threads, int(cycles) // WORTH_A_THREAD))
+    # Some ten microseconds each: enough of them for all threads, not too many to begin.
+    rows = height if threads == 1 else -(-height // max(1, int(cycles / problem.groups / 3e4)))
+    rows = max(-(-rows // kernels.BAND_ROWS) * kernels.BAND_ROWS, kernels.BAND_ROWS)
+    tile = (1, min(rows, height), width)
+    layout = _Buffer(aligned(WORKER_BYTES), (True,) * 3, 1, 0, 0, 0, 0)
+    # A row of zeros, as wide as the input and what is loaded beside it.
+    end = layout.start + aligned((problem.sizes[2] + 2 * side) * size + 9 * VECTOR)
+    each = Pass(
+        taps=len(step.taps),
+        blocks=0,
+        form=kernels.FORMS["filter"],
+        kernel=side,
+        first_y=step.taps[0][1],
+        first_x=step.taps[0][2],
+    ).of_step(step)
+    biases = aligned(problem.groups * step.groups * step.outputs * size)
+    axes = [axis(problem, a) for a in range(3)]
+    table = [r for a in axes for r in a.residues]
+    return finished(
+        problem, axes, tile, 1, 1, threads, layout, 0, [each], table, biases, 0, end, 0,
+        flops(problem), "direct, in place",
     )  # fmt: skip
 
 

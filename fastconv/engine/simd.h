@@ -67,6 +67,31 @@ typedef vd vdu __attribute__((aligned(1), may_alias));
 #define STORE_PART(p, v, n) __builtin_memcpy((p), &(v), (size_t)(n))
 #endif
 
+/* A mask: elements low .. high of a vector. What is outside is not read and loaded as zero. */
+#if defined(__AVX512F__)
+typedef unsigned short mask;
+#define MASK(m, low, high, v) ((m) = (mask)(((1u << (high)) - 1) & ~((1u << (low)) - 1)))
+static inline vf load_masked_f(const void *p, mask m) { return (vf)_mm512_maskz_loadu_ps(m, p); }
+static inline vd load_masked_d(const void *p, mask m)
+{
+    return (vd)_mm512_maskz_loadu_pd((__mmask8)m, p);
+}
+#else
+typedef struct { int low, high; } mask;
+#define MASK(m, first, last, v) \
+    ((m).low = (int)((first) * LANE_BYTES(v)), (m).high = (int)((last) * LANE_BYTES(v)))
+static inline vf load_masked_f(const char *p, mask m)
+{
+    vf v = {0};
+    if (m.low == 0 && m.high == VECTOR_BYTES)
+        return *(const vfu *)p;
+    __builtin_memcpy((char *)&v + m.low, p + m.low, (size_t)(m.high - m.low));
+    return v;
+}
+static inline vd load_masked_d(const char *p, mask m) { return (vd)load_masked_f(p, m); }
+#endif
+#define LOAD_MASKED(v, p, m) ((v) = _Generic((v), vf: load_masked_f, vd: load_masked_d)((p), (m)))
+
 /* ZIP: the lower or the upper halves of two vectors, their elements taken in turn. Log2(lanes)
  * rounds of both, on vectors i and i + lanes/2, transpose a square of elements.
  * EVEN, ODD: every other element of two vectors. */
@@ -130,6 +155,7 @@ TILE_ROWS(11); TILE_ROWS(12); TILE_ROWS(13); TILE_ROWS(14);
 #define MAX_ROWS 14
 
 typedef struct { char one; } single;    /* one vector of positions */
+typedef struct { char two[3]; } pair;   /* two */
 typedef struct { char many[2]; } wide;  /* as many as the registers hold */
 
 #if VECTOR_REGISTERS == 32
@@ -150,5 +176,16 @@ typedef struct { char many[2]; } wide;  /* as many as the registers hold */
 #else
 #define BAND_VECTORS 2
 #endif
+
+/* Filters: squares of so many taps a side, strides of one or two. */
+typedef struct { char size[3]; } square3;
+typedef struct { char size[5]; } square5;
+typedef struct { char size[7]; } square7;
+typedef struct { char size[1]; } stride1;
+typedef struct { char size[2]; } stride2;
+#define MOST_TAPS 7
+#define FILTER_ROWS 13    /* what a band sees of the input at most: 3 * 2 + 7 */
+#define FILTER_VECTORS(span_size) \
+    ((span_size) == sizeof(single) ? 1 : (span_size) == sizeof(pair) ? 2 : BAND_VECTORS)
 
 #endif

@@ -3,6 +3,9 @@
 cdef extern from "simd.h" nogil:
     ctypedef float vf
     ctypedef double vd
+    ctypedef int mask
+    const int MOST_TAPS, FILTER_ROWS
+    int FILTER_VECTORS(size_t span_size)
 
     # Macros, so that one text serves both kinds of vector: (v, pointer), (pointer, v), ...
     void LOAD(...)
@@ -13,6 +16,8 @@ cdef extern from "simd.h" nogil:
     void STORE_PART(...)
     void LOAD_PART(...)
     void LOAD_INSIDE(...)
+    void MASK(...)
+    void LOAD_MASKED(...)
     void EVEN(...)
     void ODD(...)
     void ZIP_LOW(...)
@@ -55,8 +60,20 @@ cdef extern from "simd.h" nogil:
 
     ctypedef struct single:
         char one
+    ctypedef struct pair:
+        char two[3]
     ctypedef struct wide:
         char many[2]
+    ctypedef struct square3:
+        char size[3]
+    ctypedef struct square5:
+        char size[5]
+    ctypedef struct square7:
+        char size[7]
+    ctypedef struct stride1:
+        char size[1]
+    ctypedef struct stride2:
+        char size[2]
 
 ctypedef fused vector:
     vf
@@ -81,3 +98,17 @@ ctypedef fused rows:
 ctypedef fused width:
     single
     wide
+
+ctypedef fused span:
+    single
+    pair
+    wide
+
+ctypedef fused square:
+    square3
+    square5
+    square7
+
+ctypedef fused stride:
+    stride1
+    stride2

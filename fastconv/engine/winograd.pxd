@@ -19,7 +19,7 @@ from fastconv.engine.simd cimport *
 cdef enum:
     TILE = 4
     EDGE = 6
-    PLANES = 36
+    PRODUCTS = 36
 
 
 cdef inline bint SHORT(Py_ssize_t row_tiles, Py_ssize_t lanes) noexcept nogil:
@@ -84,7 +84,7 @@ cdef inline void transform_vector(
     char *target, Py_ssize_t plane_pitch, const char **at, Py_ssize_t pitch, vector *_,
 ) noexcept nogil:
     """Bt d B of a vector of tiles."""
-    cdef vector x[PLANES]
+    cdef vector x[PRODUCTS]
     cdef Py_ssize_t _turn
     cdef int i
     for _turn in range(1):
@@ -94,7 +94,7 @@ cdef inline void transform_vector(
             transform_line(x + EDGE * i, x + EDGE * i, 1)
         for i in range(EDGE):
             transform_line(x + i, x + i, EDGE)
-        for i in range(PLANES):
+        for i in range(PRODUCTS):
             STORE(target + i * plane_pitch, x[i])
 
 
@@ -165,7 +165,7 @@ cdef inline Py_ssize_t transformed(
     const Pass *step, Py_ssize_t block, Py_ssize_t first, Py_ssize_t size,
 ) noexcept nogil:
     """Where the transformed weights of a block are, whose first channel is `first` of all."""
-    return PLANES * (block * VECTOR_BYTES + first * step.reduction * size)
+    return PRODUCTS * (block * VECTOR_BYTES + first * step.reduction * size)
 
 
 cdef inline void transform_weights(
@@ -174,7 +174,7 @@ cdef inline void transform_weights(
     """G g Gt of `valid` bytes of output channels: [reduction][9][valid] to [36][reduction][valid]."""
     cdef vector g[9]
     cdef vector half[18]
-    cdef vector u[PLANES]
+    cdef vector u[PRODUCTS]
     cdef Py_ssize_t k, done, width
     cdef int i
     for k in range(reduction):
@@ -187,7 +187,7 @@ cdef inline void transform_weights(
                 weights_line(half + i, 3, g + i, 3)
             for i in range(EDGE):
                 weights_line(u + EDGE * i, 1, half + 3 * i, 1)
-            for i in range(PLANES):
+            for i in range(PRODUCTS):
                 STORE_PART(target + i * transformed_plane(reduction, valid) + done, u[i], width)
             done += VECTOR_BYTES
         source += 9 * valid
@@ -215,7 +215,7 @@ cdef inline void transform_results(
     const char *bias, Py_ssize_t vectors, vector *_,
 ) noexcept nogil:
     """At m A of so many vectors of tiles: four rows, the columns of a tile side by side."""
-    cdef vector m[PLANES]
+    cdef vector m[PRODUCTS]
     cdef vector half[24]
     cdef vector y[16]
     cdef vector z[4]
@@ -224,7 +224,7 @@ cdef inline void transform_results(
     cdef int i
     BROADCAST(b[0], bias)
     for v in range(vectors):
-        for i in range(PLANES):
+        for i in range(PRODUCTS):
             LOAD(m[i], source + i * plane_pitch)
         for i in range(EDGE):
             result_line(half + i, EDGE, m + i, EDGE)

@@ -1,0 +1,150 @@
+"""Filter: small squares of taps on one plane, without a lay-out.
+
+Where a group has one input channel, and its rows are contiguous, bands of four output rows
+read the input in place. What is outside of it is masked; rows above and below are a row of
+zeros. The taps are added in the order in which direct passes add them.
+"""
+
+from fastconv.engine.plan cimport *
+from fastconv.engine.simd cimport *
+
+
+cdef inline void filter_row(
+    vector (*sums)[4], const char *row, const char *weights, const mask *inside, int i,
+    square *_, stride *__, span *___,
+) noexcept nogil:
+    """Add what row i of the input, as the band sees it, is to the band's rows."""
+    cdef vector x[4]
+    cdef vector y[1]
+    cdef vector w[1]
+    cdef Py_ssize_t k
+    cdef int j, r
+    for k in range(<int> sizeof(square)):
+        for j in range(FILTER_VECTORS(sizeof(span))):
+            LOAD_MASKED(x[j], row + k * LANE_BYTES(w[0])
+                        + j * <int> sizeof(stride) * VECTOR_BYTES,
+                        inside[(k * FILTER_VECTORS(sizeof(span)) + j) * <int> sizeof(stride)])
+            if stride is stride2:
+                LOAD_MASKED(y[0], row + k * LANE_BYTES(w[0]) + (2 * j + 1) * VECTOR_BYTES,
+                            inside[(k * FILTER_VECTORS(sizeof(span)) + j) * 2 + 1])
+                EVEN(x[j], x[j], y[0])
+        for r in range(BAND):
+            if 0 <= i - r * <int> sizeof(stride) < <int> sizeof(square):
+                BROADCAST(w[0], weights + ((i - r * <int> sizeof(stride)) * <int> sizeof(square)
+                                           + k) * LANE_BYTES(w[0]))
+                for j in range(FILTER_VECTORS(sizeof(span))):
+                    sums[r][j] = sums[r][j] + w[0] * x[j]
+
+
+cdef inline void filter_band(
+    const char **rows, Py_ssize_t column, const char *weights, const char *bias,
+    const mask *inside, char *target, Py_ssize_t pitch, Py_ssize_t valid, vector *_,
+    square *a, stride *b, span *c,
+) noexcept nogil:
+    """Four rows of the output, some vectors of each; `valid` bytes are stored."""
+    cdef vector sums[4][4]
+    cdef vector w[1]
+    cdef Py_ssize_t left, _run
+    cdef int i, j
+    for _run in range(1):
+        BROADCAST(w[0], bias)
+        for i in range(BAND):
+            for j in range(FILTER_VECTORS(sizeof(span))):
+                sums[i][j] = w[0]
+        filter_row(sums, rows[0] + column, weights, inside, 0, a, b, c)
+        filter_row(sums, rows[1] + column, weights, inside, 1, a, b, c)
+        filter_row(sums, rows[2] + column, weights, inside, 2, a, b, c)
+        filter_row(sums, rows[3] + column, weights, inside, 3, a, b, c)
+        filter_row(sums, rows[4] + column, weights, inside, 4, a, b, c)
+        filter_row(sums, rows[5] + column, weights, inside, 5, a, b, c)
+        if 3 * <int> sizeof(stride) + <int> sizeof(square) > 6:
+            filter_row(sums, rows[6] + column, weights, inside, 6, a, b, c)
+            filter_row(sums, rows[7] + column, weights, inside, 7, a, b, c)
+        if 3 * <int> sizeof(stride) + <int> sizeof(square) > 8:
+            filter_row(sums, rows[8] + column, weights, inside, 8, a, b, c)
+        if 3 * <int> sizeof(stride) + <int> sizeof(square) > 9:
+            filter_row(sums, rows[9] + column, weights, inside, 9, a, b, c)
+        if 3 * <int> sizeof(stride) + <int> sizeof(square) > 10:
+            filter_row(sums, rows[10] + column, weights, inside, 10, a, b, c)
+        if 3 * <int> sizeof(stride) + <int> sizeof(square) > 11:
+            filter_row(sums, rows[11] + column, weights, inside, 11, a, b, c)
+            filter_row(sums, rows[12] + column, weights, inside, 12, a, b, c)
+        for i in range(BAND):
+            for j in range(FILTER_VECTORS(sizeof(span))):
+                left = valid - j * VECTOR_BYTES
+                if left >= VECTOR_BYTES:
+                    STORE(target + i * pitch + j * VECTOR_BYTES, sums[i][j])
+                elif left > 0:
+                    STORE_PART(target + i * pitch + j * VECTOR_BYTES, sums[i][j], left)
+
+
+ctypedef void (*filter_t)(
+    const char **, Py_ssize_t, const char *, const char *, const mask *, char *, Py_ssize_t,
+    Py_ssize_t, void *, void *, void *, void *,
+) noexcept nogil
+
+
+cdef inline filter_t filter_of_square(
+    Py_ssize_t taps, vector *_, stride *__, span *___,
+) noexcept nogil:
+    if taps == 9:
+        return <filter_t> filter_band[vector, square3, stride, span]
+    if taps == 25:
+        return <filter_t> filter_band[vector, square5, stride, span]
+    return <filter_t> filter_band[vector, square7, stride, span]
+
+
+cdef inline filter_t filter_of(
+    Py_ssize_t taps, Py_ssize_t step, vector *v, span *n,
+) noexcept nogil:
+    """The band for a square of so many taps and a stride."""
+    if step == 1:
+        return filter_of_square(taps, v, <stride1 *> NULL, n)
+    return filter_of_square(taps, v, <stride2 *> NULL, n)
+
+
+cdef inline void filter_plane(
+    const char *source, const char *zeros, const char *weights, const char *bias, char *target,
+    Py_ssize_t row_count, Py_ssize_t columns, Py_ssize_t y, const Plan *plan, const Pass *step,
+    vector *v,
+) noexcept nogil:
+    """Rows y .. y + row_count of a plane of the output.
+
+    The last band covers some rows again, or writes some to the panel where there are
+    fewer than four.
+    """
+    cdef Py_ssize_t size = LANE_BYTES((<vector *> source)[0])
+    cdef Py_ssize_t lanes = VECTOR_BYTES // size
+    cdef Py_ssize_t kernel = step.kernel
+    cdef const char *rows[FILTER_ROWS]
+    cdef mask inside[MOST_TAPS * 8]
+    cdef filter_t band
+    cdef Py_ssize_t x = 0
+    cdef Py_ssize_t vectors, at, row, j, k, first, line
+    while x < columns:
+        vectors = min((columns - x + lanes - 1) // lanes, BAND_VECTORS)
+        if vectors == 1:
+            band = filter_of(step.taps, plan.stride_x, v, <single *> NULL)
+        elif vectors == 2:
+            band = filter_of(step.taps, plan.stride_x, v, <pair *> NULL)
+        else:
+            vectors = BAND_VECTORS
+            band = filter_of(step.taps, plan.stride_x, v, <wide *> NULL)
+        # The first input column of each vector that is loaded, seen from the input's edges.
+        for k in range(kernel):
+            for j in range(vectors * plan.stride_x):
+                at = x * plan.stride_x + step.first_x + k + j * lanes
+                first = min(max(-at, 0), lanes)
+                MASK(inside[k * vectors * plan.stride_x + j], first,
+                     max(min(plan.size_x - at, lanes), first), (<vector *> source)[0])
+        row = 0
+        while row < row_count:
+            at = min(row, max(row_count - BAND, 0))
+            for j in range(3 * plan.stride_y + kernel):
+                line = (y + at) * plan.stride_y + step.first_y + j
+                rows[j] = source + line * plan.in_y if 0 <= line < plan.size_y else zeros
+            band(rows, (x * plan.stride_x + step.first_x) * size, weights, bias, inside,
+                 target + at * step.out_y + x * size, step.out_y, (columns - x) * size,
+                 NULL, NULL, NULL, NULL)
+            row += BAND
+        x += vectors * lanes
