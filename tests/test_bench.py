@@ -451,7 +451,7 @@ def test_report_of_networks(capsys, monkeypatch):
     wrong = Contender("b", False, False, None, wrong=True)
     row = dataclasses.replace(row, contenders=[*row.contenders, wrong], failed={"c": "why"})
     results = Results(
-        "today", {"cpu": "one", "usable_cores": 1, "caches": {}}, {"fastconv": "0"},
+        "today", {"cpu": "one", "usable_cores": 1, "caches": {}, "load": None}, {"fastconv": "0"},
         {"simd": {"chosen": "v3"}}, [row],
     )  # fmt: skip
     from rich.console import Console

@@ -121,8 +121,9 @@ class Limits:
 
     #: Bytes that copying touches: enough that calling NumPy is nothing, and more than caches hold.
     LEAST, MOST = 1 << 19, 1 << 28
-    #: Loops of twelve multiply-adds: some milliseconds, so that starting threads is nothing.
-    TURNS = 1 << 19
+    #: Loops of twelve multiply-adds, and bytes to copy, for each thread if there are several:
+    #: some milliseconds, so that starting threads is nothing.
+    TURNS, COPIED = 1 << 21, 1 << 27
 
     def __init__(self, threads: int, dtype: str):
         self.threads = threads
@@ -139,7 +140,7 @@ class Limits:
 
     def multiply(self) -> tuple[Callable[[], None], int]:
         """Make a call that works at the peak; the second result is how many operations it does."""
-        turns = self.TURNS if self.threads > 1 else self.TURNS // 8
+        turns = self.TURNS if self.threads > 1 else 1 << 16
         flops = self.threads * turns * kernels.peak_work(1, self.double)
         return lambda: self.together(lambda _: kernels.peak_work(turns, self.double)), flops
 
@@ -151,8 +152,7 @@ class Limits:
         """
         half = max(min(touched, self.MOST) // self.threads, self.LEAST) // 2
         arrays = [np.ones((2, half), np.uint8) for _ in range(self.threads)]
-        # Some milliseconds of it, so that starting threads is nothing.
-        repeats = math.ceil((1 << 26) / half) if self.threads > 1 else 1
+        repeats = math.ceil(self.COPIED / half) if self.threads > 1 else 1
 
         def work(thread: int) -> None:
             target, source = arrays[thread]
