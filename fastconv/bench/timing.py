@@ -48,14 +48,19 @@ class Timing(NamedTuple):
 
 
 def take_turns(
-    calls: dict[str, Callable[[], Any]], seconds: float, threads: int
+    contenders: dict[str, Callable[[], Any]],
+    limits: dict[str, Callable[[], Any]],
+    seconds: float,
+    threads: int,
 ) -> dict[str, Timing]:
     """Time calls that have been made once already, for so many seconds in all."""
-    if not calls:
-        return {}
+    calls = contenders | limits
     first = {name: _clocked(call, 1) for name, call in calls.items()}
-    patience = max(HOPELESS * min(first.values()), seconds / FEWEST_TURNS)
-    racing = {name: call for name, call in calls.items() if first[name] <= patience}
+    fastest = min((first[name] for name in contenders), default=0.0)
+    patience = max(HOPELESS * fastest, seconds / FEWEST_TURNS)
+    racing = {
+        name: call for name, call in calls.items() if name in limits or first[name] <= patience
+    }
     repeats = {name: math.ceil(TURN / first[name]) for name in racing}
     turns: dict[str, list[float]] = {name: [] for name in racing}
     order, shuffled = list(racing), np.random.default_rng(0)
