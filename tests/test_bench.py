@@ -5,6 +5,7 @@ are skipped.
 """
 
 import dataclasses
+import doctest
 import json
 import math
 import subprocess
@@ -231,18 +232,21 @@ def test_turns():
 
         return count
 
-    times = take_turns({name: call(name) for name in made}, 0.01, 1)
+    times = take_turns({name: call(name) for name in made}, {}, 0.01, 1)
     assert made["a"] > times["a"].turns >= 3
     assert times["a"].turns == times["b"].turns
     assert times["a"].seconds <= times["a"].median
-    assert take_turns({}, 0.01, 1) == {}
+    assert take_turns({}, {"limit": call("a")}, 0.01, 1).keys() == {"limit"}
 
 
 def test_hopeless_contenders_leave():
-    calls = {"fast": lambda: None, "slow": lambda: time.sleep(0.3)}
-    times = take_turns(calls, 0.01, 1)
+    calls = {"fast": lambda: None, "slow": lambda: time.sleep(0.1)}
+    times = take_turns(calls, {}, 0.01, 1)
     assert times["slow"].turns == 1
     assert times["fast"].turns >= 3
+    # None but a contender makes another one hopeless.
+    times = take_turns({"slow": calls["slow"]}, {"fast": calls["fast"]}, 0.01, 1)
+    assert times["slow"].turns >= 3
 
 
 def test_fastest():
@@ -355,6 +359,12 @@ def test_run_and_record(tmp_path):
     assert all(math.isfinite(contender["seconds"]) for contender in row["contenders"])
 
 
+def test_docstring():
+    failed, attempted = doctest.testmod(bench)
+    assert attempted
+    assert not failed
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -451,7 +461,7 @@ def test_report_of_networks(capsys, monkeypatch):
     wrong = Contender("b", False, False, None, wrong=True)
     row = dataclasses.replace(row, contenders=[*row.contenders, wrong], failed={"c": "why"})
     results = Results(
-        "today", {"cpu": "one", "usable_cores": 1, "caches": {}}, {"fastconv": "0"},
+        "today", {"cpu": "one", "usable_cores": 1, "caches": {}, "load": None}, {"fastconv": "0"},
         {"simd": {"chosen": "v3"}}, [row],
     )  # fmt: skip
     from rich.console import Console

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Sequence
+from contextlib import closing
 
 import numpy as np
 
@@ -56,8 +57,8 @@ def run(
         Which peers take part; by default all that are installed, of 'torch', 'onnxruntime',
         'openvino', 'ncnn', 'jax', 'opencv', 'scipy' (its signal module) and 'ndimage' (SciPy's).
     seconds : float, default 1.0
-        How long to measure each workload, all contenders together. Each takes three turns
-        whatever that takes.
+        How long to measure each workload, all contenders together. Each takes three turns at
+        least; one that is ten times as slow as the fastest takes one, if three do not fit.
     progress : callable, optional
         Called before each workload, and once after the last, with the results so far, how many
         workloads there are in all, and the name of the next one.
@@ -88,6 +89,8 @@ def run(
     ncnn) are compared with fastconv's call with packed weights, where there is one, the others
     with the plain call. The ratio of a row is the smaller one of both.
 
+    Afterwards PyTorch and OpenCV have as many threads as they were given last.
+
     Examples
     --------
     >>> from fastconv import bench
@@ -116,13 +119,11 @@ def run(
     )
     total = len(rows) * len(threads)
     for number in threads:
-        limits = Limits(number, dtype)
-        with fastconv.num_threads(number):
+        with closing(Limits(number, dtype)) as limits, fastconv.num_threads(number):
             for row in rows:
                 if progress:
                     progress(results, total, row.name)
                 results.rows.append(contest(row, contenders, limits, dtype, seconds))
-        limits.close()
     if progress:
         progress(results, total, "")
     return results

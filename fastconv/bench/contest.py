@@ -61,7 +61,8 @@ def contest(
     multiply, flops = limits.multiply()
     copy, copied = limits.copy(touched)
     right = {one.label: calls[one.label] for one in contenders if not one.wrong}
-    times = take_turns({**right, "multiply": multiply, "copy": copy}, seconds, limits.threads)
+    machine = {"multiply": multiply, "copy": copy}
+    times = take_turns(right, machine, seconds, limits.threads)
     return Row(
         kind=workload.kind,
         set=workload.set,

@@ -9,7 +9,7 @@ from typing import Any
 
 
 def describe() -> dict[str, Any]:
-    """Describe processor, caches, memory and software, as far as the system tells."""
+    """Describe processor, caches, memory, software and load, as far as the system tells."""
     usable = getattr(os, "sched_getaffinity", None)
     return {
         "cpu": _cpu(),
@@ -19,6 +19,7 @@ def describe() -> dict[str, Any]:
         "memory": _memory(),
         "os": platform.platform(),
         "python": platform.python_version(),
+        "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
     }
 
 

@@ -56,7 +56,9 @@ def show(results: Results, console: Console, before: Results | None = None) -> N
     machine, config = results.machine, results.config
     caches = ", ".join(f"{name} {size}" for name, size in machine["caches"].items())
     versions = ", ".join(f"{name} {version}" for name, version in results.versions.items())
-    console.print(f"{machine['cpu']}, {machine['usable_cores']} cores; {caches}", soft_wrap=True)
+    load = "" if machine["load"] is None else f"; a load of {machine['load']:.2f} before"
+    cores = f"{machine['usable_cores']} cores{load}"
+    console.print(f"{machine['cpu']}, {caches}, {cores}", soft_wrap=True)
     console.print(f"SIMD {config['simd']['chosen']}; {versions}\n", soft_wrap=True)
     for group, rows in groups(results.rows).items():
         peak, memory = roofs(rows)

@@ -48,14 +48,19 @@ class Timing(NamedTuple):
 
 
 def take_turns(
-    calls: dict[str, Callable[[], Any]], seconds: float, threads: int
+    contenders: dict[str, Callable[[], Any]],
+    limits: dict[str, Callable[[], Any]],
+    seconds: float,
+    threads: int,
 ) -> dict[str, Timing]:
     """Time calls that have been made once already, for so many seconds in all."""
-    if not calls:
-        return {}
+    calls = contenders | limits
     first = {name: _clocked(call, 1) for name, call in calls.items()}
-    patience = max(HOPELESS * min(first.values()), seconds / FEWEST_TURNS)
-    racing = {name: call for name, call in calls.items() if first[name] <= patience}
+    fastest = min((first[name] for name in contenders), default=0.0)
+    patience = max(HOPELESS * fastest, seconds / FEWEST_TURNS)
+    racing = {
+        name: call for name, call in calls.items() if name in limits or first[name] <= patience
+    }
     repeats = {name: math.ceil(TURN / first[name]) for name in racing}
     turns: dict[str, list[float]] = {name: [] for name in racing}
     order, shuffled = list(racing), np.random.default_rng(0)
@@ -121,8 +126,9 @@ class Limits:
 
     #: Bytes that copying touches: enough that calling NumPy is nothing, and more than caches hold.
     LEAST, MOST = 1 << 19, 1 << 28
-    #: Loops of twelve multiply-adds: some milliseconds, so that starting threads is nothing.
-    TURNS = 1 << 19
+    #: Loops of twelve multiply-adds, and bytes to copy, for each thread if there are several:
+    #: some milliseconds, so that starting threads is nothing.
+    TURNS, COPIED = 1 << 21, 1 << 27
 
     def __init__(self, threads: int, dtype: str):
         self.threads = threads
@@ -139,7 +145,7 @@ class Limits:
 
     def multiply(self) -> tuple[Callable[[], None], int]:
         """Make a call that works at the peak; the second result is how many operations it does."""
-        turns = self.TURNS if self.threads > 1 else self.TURNS // 8
+        turns = self.TURNS if self.threads > 1 else 1 << 16
         flops = self.threads * turns * kernels.peak_work(1, self.double)
         return lambda: self.together(lambda _: kernels.peak_work(turns, self.double)), flops
 
@@ -151,8 +157,7 @@ class Limits:
         """
         half = max(min(touched, self.MOST) // self.threads, self.LEAST) // 2
         arrays = [np.ones((2, half), np.uint8) for _ in range(self.threads)]
-        # Some milliseconds of it, so that starting threads is nothing.
-        repeats = math.ceil((1 << 26) / half) if self.threads > 1 else 1
+        repeats = math.ceil(self.COPIED / half) if self.threads > 1 else 1
 
         def work(thread: int) -> None:
             target, source = arrays[thread]
