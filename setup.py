@@ -53,6 +53,8 @@ CFLAGS = [
     "-Wno-unused-function",
     "-Wno-psabi",
 ]
+# Stages are inlined where they are called, whatever their size: sums stay in registers.
+INLINE = "inline" if DEBUG else "inline __attribute__((always_inline))"
 OPENMP_CFLAGS = ["-Xpreprocessor", "-fopenmp"] if MACOS else ["-fopenmp"]
 OPENMP_LIBS = ["-lomp"] if MACOS else ["-fopenmp"]
 
@@ -70,7 +72,7 @@ def extension(name, source, flags):
         [str(ENGINE / source)],
         include_dirs=[str(ENGINE)],
         depends=[str(ENGINE / header) for header in ("simd.h", "openmp.h")],
-        define_macros=[("FASTCONV_DEBUG", str(int(DEBUG)))],
+        define_macros=[("FASTCONV_DEBUG", str(int(DEBUG))), ("CYTHON_INLINE", INLINE)],
         extra_compile_args=[*CFLAGS, *flags, *(OPENMP_CFLAGS if OPENMP else [])],
         extra_link_args=OPENMP_LIBS if OPENMP else [],
     )

@@ -7,6 +7,7 @@ zeros. The taps are added in the order in which direct passes add them.
 
 from fastconv.engine.plan cimport *
 from fastconv.engine.simd cimport *
+from fastconv.engine.weights cimport weights_of
 
 
 cdef inline void filter_row(
@@ -103,26 +104,28 @@ cdef inline filter_t filter_of(
     return filter_of_square(taps, v, <stride2 *> NULL, n)
 
 
-cdef inline void filter_plane(
-    const char *source, const char *zeros, const char *weights, const char *bias, char *target,
-    Py_ssize_t row_count, Py_ssize_t columns, Py_ssize_t y, const Plan *plan, const Pass *step,
-    vector *v,
+cdef inline void filter_tile(
+    Memory memory, Py_ssize_t scratch, const char **operands, char *output, const Plan *plan,
+    const Pass *step, const Tile *tile, vector *v,
 ) noexcept nogil:
-    """Rows y .. y + row_count of a plane of the output.
+    """Strips of a few vectors, bands of four rows, then all planes: what is masked is the same.
 
-    The last band covers some rows again, or writes some to the panel where there are
-    fewer than four.
+    The last band covers some rows again.
     """
-    cdef Py_ssize_t size = LANE_BYTES((<vector *> source)[0])
+    cdef Py_ssize_t size = LANE_BYTES((<vector *> operands)[0])
     cdef Py_ssize_t lanes = VECTOR_BYTES // size
-    cdef Py_ssize_t kernel = step.kernel
+    cdef const char *zeros = &memory[scratch + plan.layout]
     cdef const char *rows[FILTER_ROWS]
+    cdef Py_ssize_t lines[FILTER_ROWS]
     cdef mask inside[MOST_TAPS * 8]
     cdef filter_t band
     cdef Py_ssize_t x = 0
-    cdef Py_ssize_t vectors, at, row, j, k, first, line
-    while x < columns:
-        vectors = min((columns - x + lanes - 1) // lanes, BAND_VECTORS)
+    cdef Py_ssize_t seen = 3 * plan.stride_y + step.kernel
+    cdef Py_ssize_t vectors, at, row, j, k, first, group, g, m, z
+    cdef const char *source
+    cdef char *target
+    while x < tile.rows_x:
+        vectors = min((tile.rows_x - x + lanes - 1) // lanes, BAND_VECTORS)
         if vectors == 1:
             band = filter_of(step.taps, plan.stride_x, v, <single *> NULL)
         elif vectors == 2:
@@ -130,21 +133,36 @@ cdef inline void filter_plane(
         else:
             vectors = BAND_VECTORS
             band = filter_of(step.taps, plan.stride_x, v, <wide *> NULL)
-        # The first input column of each vector that is loaded, seen from the input's edges.
-        for k in range(kernel):
+        for k in range(step.kernel):
             for j in range(vectors * plan.stride_x):
+                # The first column of a vector that is loaded.
                 at = x * plan.stride_x + step.first_x + k + j * lanes
                 first = min(max(-at, 0), lanes)
                 MASK(inside[k * vectors * plan.stride_x + j], first,
-                     max(min(plan.size_x - at, lanes), first), (<vector *> source)[0])
+                     max(min(plan.size_x - at, lanes), first), (<vector *> operands)[0])
         row = 0
-        while row < row_count:
-            at = min(row, max(row_count - BAND, 0))
-            for j in range(3 * plan.stride_y + kernel):
-                line = (y + at) * plan.stride_y + step.first_y + j
-                rows[j] = source + line * plan.in_y if 0 <= line < plan.size_y else zeros
-            band(rows, (x * plan.stride_x + step.first_x) * size, weights, bias, inside,
-                 target + at * step.out_y + x * size, step.out_y, (columns - x) * size,
-                 NULL, NULL, NULL, NULL)
+        while row < tile.rows_y:
+            at = tile.y + min(row, tile.rows_y - BAND)
+            for j in range(seen):
+                lines[j] = at * plan.stride_y + step.first_y + j
+                if not 0 <= lines[j] < plan.size_y:
+                    lines[j] = -1
+            for g in range(step.groups):
+                group = tile.group * step.groups + g
+                for z in range(tile.rows_z):
+                    source = (operands[0] + tile.image * plan.in_image
+                              + tile.group * plan.in_group + g * plan.in_channel
+                              + (tile.z + z) * plan.in_z)
+                    target = (output + step.out_offset + tile.image * step.out_image
+                              + tile.group * step.out_group + g * step.out_inner
+                              + (tile.z + z) * step.out_z + at * step.out_y + x * size)
+                    for j in range(seen):
+                        rows[j] = source + lines[j] * plan.in_y if lines[j] >= 0 else zeros
+                    for m in range(step.channels):
+                        band(rows, (x * plan.stride_x + step.first_x) * size,
+                             weights_of(operands, step, group, m),
+                             &memory[step.bias + (group * step.channels + m) * size], inside,
+                             target + m * step.out_channel, step.out_y,
+                             (tile.rows_x - x) * size, NULL, NULL, NULL, NULL)
             row += BAND
         x += vectors * lanes

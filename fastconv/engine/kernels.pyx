@@ -38,7 +38,7 @@ from cpython.buffer cimport (
 from cython.parallel cimport parallel, prange
 from libc.string cimport memcpy, memset
 
-from fastconv.engine.filter cimport filter_plane
+from fastconv.engine.filter cimport filter_tile
 from fastconv.engine.lay_out cimport copy, copy_tested, lay_out
 from fastconv.engine.multiply cimport multiply_bands, multiply_vectors
 from fastconv.engine.plan cimport *
@@ -132,36 +132,40 @@ cdef void run_pass(
                                 height, count - done, columns, plan, step, kind)
 
 
-cdef void run_filter(
-    Memory memory, Py_ssize_t scratch, const char **operands, char *output, const Plan *plan,
-    const Pass *step, const Tile *tile, real *_,
+cdef void run_pointwise(
+    Memory memory, Memory packed, Table table, const char **operands, char *output,
+    const Plan *plan, const Pass *step, const Tile *tile, real *kind,
 ) noexcept nogil:
-    """A small filter of one input channel for each group, in one tile; the input is read in place."""
+    """A linear map to few channels at each position, in one tile; the input is read in place.
+
+    Some channels at a time, along all of the tile, so that memory is read in long runs. What
+    is left at the end is a vector that covers some positions again.
+    """
     cdef Py_ssize_t size = sizeof(real)
-    cdef Py_ssize_t g, group, m, z
-    cdef const char *source
-    cdef const char *weights
-    cdef const char *bias
-    cdef const char *zeros = &memory[scratch + plan.layout]
-    cdef char *out
-    for g in range(step.groups):
-        group = tile.group * step.groups + g
-        for m in range(step.channels):
-            weights = weights_of(operands, step, group, m)
-            bias = &memory[step.bias + (group * step.channels + m) * size]
-            for z in range(tile.rows_z):
-                source = (operands[0] + tile.image * plan.in_image + tile.group * plan.in_group
-                          + g * plan.in_channel + (tile.z + z) * plan.in_z)
-                out = (output + step.out_offset + tile.image * step.out_image
-                       + tile.group * step.out_group + g * step.out_inner
-                       + m * step.out_channel + (tile.z + z) * step.out_z
-                       + tile.y * step.out_y)
-                if real is double:
-                    filter_plane(source, zeros, weights, bias, out, tile.rows_y, tile.rows_x,
-                                 tile.y, plan, step, <vd *> NULL)
-                else:
-                    filter_plane(source, zeros, weights, bias, out, tile.rows_y, tile.rows_x,
-                                 tile.y, plan, step, <vf *> NULL)
+    cdef Py_ssize_t lanes = VECTOR_BYTES // size
+    cdef Py_ssize_t done = tile.rows_x // lanes * lanes
+    cdef const char *source = (operands[0] + tile.image * plan.in_image
+                               + tile.group * plan.in_group + tile.x * size)
+    cdef char *out = (output + step.out_offset + tile.image * step.out_image
+                      + tile.group * step.out_group + tile.x * size)
+    cdef const char *weights = &packed[
+        step.packed + tile.group * step.channels * step.taps * size]
+    cdef const char *bias = &memory[step.bias + tile.group * step.channels * size]
+    cdef Py_ssize_t k = 0
+    cdef Py_ssize_t taps
+    while True:
+        taps = min(step.taps - k, step.most)
+        multiply_vectors(
+            source, &table[step.offsets + k], taps, weights + k * step.channels * size, bias,
+            out, step.out_channel, done // lanes, <int> step.channels, k > 0, kind)
+        k += taps
+        if k >= step.taps:
+            break
+    if done < tile.rows_x:
+        done = tile.rows_x - lanes
+        multiply_vectors(
+            source + done * size, &table[step.offsets], step.taps, weights, bias,
+            out + done * size, step.out_channel, 1, <int> step.channels, False, kind)
 
 
 cdef bint reaches(
@@ -470,7 +474,7 @@ cdef void run_tile(
         source = operands[0] + tile.image * plan.in_image + tile.group * plan.in_group
         if passes[0].form == WINOGRAD:
             transform_tile(memory, scratch, table, source, plan, passes, tile, kind)
-        elif plan.splits == 1 and passes[0].form != FILTER:
+        elif plan.splits == 1 and passes[0].form <= SWAPPED:
             lay_out(&memory[scratch + plan.layout], source, plan.channels, plan, tile,
                     &table[plan.residues], kind)
         for i in range(plan.passes):
@@ -490,8 +494,15 @@ cdef void run_tile(
         if passes[i].form == SWAPPED:
             run_swapped(memory, packed, scratch, table, operands, output, plan, passes + i, tile,
                         kind)
+        elif passes[i].form == POINTWISE:
+            run_pointwise(memory, packed, table, operands, output, plan, passes + i, tile, kind)
         elif passes[i].form == FILTER:
-            run_filter(memory, scratch, operands, output, plan, passes + i, tile, kind)
+            if real is double:
+                filter_tile(memory, scratch, operands, output, plan, passes + i, tile,
+                            <vd *> NULL)
+            else:
+                filter_tile(memory, scratch, operands, output, plan, passes + i, tile,
+                            <vf *> NULL)
         elif passes[i].form == WINOGRAD:
             run_winograd(memory, packed, scratch, table, output, plan, passes + i, tile, kind)
         else:
@@ -691,7 +702,7 @@ def peak_work(Py_ssize_t turns, bint is_double):
 
 VECTOR = VECTOR_BYTES
 ROWS = ROWS_LIMIT
-FORMS = {"direct": DIRECT, "swapped": SWAPPED, "filter": FILTER, "winograd": WINOGRAD}
+FORMS = {"direct": DIRECT, "swapped": SWAPPED, "pointwise": POINTWISE, "filter": FILTER, "winograd": WINOGRAD}
 BAND_ROWS = BAND
 TABLE_SLACK = AHEAD
 

@@ -58,7 +58,7 @@ cdef struct Worker:
 
 # How a pass computes.
 cdef enum:
-    DIRECT, SWAPPED, FILTER, WINOGRAD
+    DIRECT, SWAPPED, POINTWISE, FILTER, WINOGRAD
 
 cdef enum:
     ZEROS, REFLECT, REPLICATE, CIRCULAR, SYMMETRIC

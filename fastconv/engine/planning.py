@@ -548,6 +548,8 @@ def _choose(problem, threads):
 def plan(problem, threads):
     """Plan `problem` for at most so many threads."""
     problem = _column(_flat(problem))
+    if _is_few(problem):
+        return _few(problem, threads)
     if _is_filter(problem):
         return _filter(_together(problem), threads)
     problem = _together(problem)
@@ -665,6 +667,59 @@ def plan(problem, threads):
     return finished(
         problem, axes, tile, chunks, splits, threads, layout, pitch, passes, table, biases,
         weights, end, kernels.ROWS * PANEL, flops(problem), _method(problem, passes),
+    )  # fmt: skip
+
+
+def _is_few(problem):
+    """Whether it is a linear map to few channels at each position, read in place."""
+    (step, *more) = problem.steps
+    size = problem.dtype.itemsize
+    return (
+        not more
+        and step.groups == 1
+        and step.output is not None
+        and step.taps == [(0, 0, 0)]
+        and 0 < step.outputs <= min(kernels.ROWS, 8)
+        and step.inputs > 0
+        and problem.stride == (1, 1, 1)
+        and problem.sizes == problem.grid == (1, 1, problem.grid[2])
+        and problem.grid[2] >= kernels.VECTOR // size
+        and problem.in_strides[5] == step.output.spatial[2] == size
+    )
+
+
+def _few(problem, threads):
+    """Plan a linear map to few channels: tiles are runs of positions."""
+    (step,) = problem.steps
+    size = problem.dtype.itemsize
+    width = problem.grid[2]
+    work = problem.images * problem.groups * width * step.inputs * (1 + step.outputs / 2)
+    threads = max(1, min(threads, int(work * size / kernels.VECTOR) // WORTH_A_THREAD))
+    run = kernels.vectors(step.outputs) * kernels.VECTOR // size
+    parts = 1 if problem.images * problem.groups >= 4 * threads else 4 * threads
+    most = step.inputs if step.outputs > 2 else 4
+    wide = min(-(-width // (parts * run)), max(32768 // run, 1))
+    tile = (1, 1, min(wide * run, width))
+    layout = _Buffer(aligned(WORKER_BYTES), (True,) * 3, 1, 0, 0, 0, 0)
+    table = [0, 0, 0]
+    gather = [c * step.strides[3] for c in range(step.inputs)]
+    each = Pass(
+        taps=step.inputs,
+        blocks=1,
+        gather=len(table) + step.inputs,
+        contiguous=step.strides[3] == size,
+        packed=0,
+        offsets=len(table),
+        form=kernels.FORMS["pointwise"],
+        most=most,
+    ).of_step(step)
+    table += [c * problem.in_strides[2] for c in range(step.inputs)] + gather
+    axes = [axis(problem, a) for a in range(3)]
+    biases = aligned(problem.groups * step.outputs * size)
+    weights = problem.groups * step.outputs * step.inputs * size
+    return finished(
+        problem, axes, tile, 1, 1, threads, layout, 0, [each], table, biases, weights,
+        layout.start, 0, flops(problem), "direct, in place",
     )  # fmt: skip
 
 

@@ -148,7 +148,7 @@ cdef inline void pack_block(
                          height * size, kind):
             weights[step.infinite] = 1
         return
-    if step.form == DIRECT:
+    if step.form == DIRECT or step.form == POINTWISE:
         gather(&weights[step.packed + first * step.taps * size], height * size, source,
                &table[step.gather], step, height, kind)
         return
