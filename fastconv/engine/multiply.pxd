@@ -238,3 +238,48 @@ cdef inline Py_ssize_t multiply_bands(
         target += step_rows * target_pitch
     return row_count
 
+
+
+# ---- Lines --------------------------------------------------------------------------
+
+cdef inline void multiply_line(
+    const char *source, Py_ssize_t taps, const char *weights, const char *bias, char *target,
+    Py_ssize_t runs, vector *_,
+) noexcept nogil:
+    """One output channel of many taps side by side, `runs` times eight vectors of positions.
+
+    A vector of positions sees at tap k + lanes what the next one sees at tap k: of taps that
+    far apart four at a time share what is loaded. Those left over are added last.
+    """
+    cdef vector sums[8]
+    cdef vector x[1]
+    cdef vector w[4]
+    cdef Py_ssize_t _run, block, k
+    cdef Py_ssize_t blocks = taps // (4 * LANES(x[0]))
+    cdef int i, b
+    cdef const char *at
+    cdef const char *weight
+    for _run in range(runs):
+        BROADCAST(w[0], bias)
+        for i in range(8):
+            sums[i] = w[0]
+        for block in range(blocks):
+            for k in range(LANES(x[0])):
+                at = source + 4 * block * VECTOR_BYTES + k * LANE_BYTES(x[0])
+                weight = weights + 4 * block * VECTOR_BYTES + k * LANE_BYTES(x[0])
+                for b in range(4):
+                    BROADCAST(w[b], weight + b * VECTOR_BYTES)
+                for i in range(11):
+                    LOAD(x[0], at + i * VECTOR_BYTES)
+                    for b in range(4):
+                        if 0 <= i - b < 8:
+                            sums[i - b] = sums[i - b] + w[b] * x[0]
+        for k in range(4 * blocks * LANES(x[0]), taps):
+            BROADCAST(w[0], weights + k * LANE_BYTES(x[0]))
+            for i in range(8):
+                LOAD(x[0], source + k * LANE_BYTES(x[0]) + i * VECTOR_BYTES)
+                sums[i] = sums[i] + w[0] * x[0]
+        for i in range(8):
+            STORE(target + i * VECTOR_BYTES, sums[i])
+        source += 8 * VECTOR_BYTES
+        target += 8 * VECTOR_BYTES

@@ -107,6 +107,7 @@ class Pass(NamedTuple):
     kernel: int = 0
     first_y: int = 0
     first_x: int = 0
+    line: bool = False
     sums: int = 0
     sums_pitch: int = 0
     apart: bool = False
@@ -610,6 +611,14 @@ def plan(problem, threads):
             strips, strip_count = _strips(
                 problem.stride[1], step, places, source.channel, pitch, size, start
             )
+        # Many taps side by side share what is loaded, in an order of their own.
+        line = (
+            len(problem.steps) == 1
+            and in_place
+            and strip_count == 0
+            and taps >= 4 * kernels.VECTOR // size
+            and places == list(range(places[0], places[0] + taps * size, size))
+        )
         # Sums that wait for the next channels; rows do not share their cache lines.
         sums_pitch = tile[0] * aligned(((tile[1] - 1) * pitch + tile[2] * size)) + VECTOR
         passes.append(
@@ -639,6 +648,7 @@ def plan(problem, threads):
                 column_offsets=column_offsets,
                 strips=len(table) + 2 * taps,
                 strip_count=strip_count,
+                line=line,
                 sums=end,
                 sums_pitch=sums_pitch,
                 apart=left_out,
@@ -784,7 +794,8 @@ def finished(
     tasks = problem.images * problem.groups * math.prod(tiles) * chunks
     threads = min(threads, tasks)
     scratch = biases + aligned(problem.images)
-    scratch_size = aligned(end + panel + VECTOR)
+    # What is loaded beside the last position, if taps are a line, belongs to eight vectors.
+    scratch_size = aligned(end + panel + 9 * VECTOR)
     saved = 0 if passes[0].form == kernels.FORMS["swapped"] else weights
     fields = [
         len(passes), problem.images, problem.groups, problem.channels,

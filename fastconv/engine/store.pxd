@@ -1,7 +1,7 @@
 """Store: results of a register tile to the output, whatever its strides."""
 
 from fastconv.engine.lay_out cimport copy
-from fastconv.engine.multiply cimport multiply_vectors
+from fastconv.engine.multiply cimport multiply_line, multiply_vectors
 from fastconv.engine.plan cimport *
 from fastconv.engine.simd cimport *
 
@@ -35,6 +35,23 @@ cdef inline void store_panel(
         y += 1
 
 
+cdef inline void multiply_some(
+    const char *source, const Py_ssize_t *offsets, const Pass *step, const char *weights,
+    const char *bias, char *target, Py_ssize_t pitch, Py_ssize_t vectors, int height,
+    real *kind,
+) noexcept nogil:
+    """So many vectors of positions; some more where the taps are a line, by eights."""
+    if not step.line:
+        multiply_vectors(source, offsets, step.taps, weights, bias, target, pitch, vectors,
+                         height, False, kind)
+    elif real is double:
+        multiply_line(source + offsets[0], step.taps, weights, bias, target, (vectors + 7) // 8,
+                      <vd *> NULL)
+    else:
+        multiply_line(source + offsets[0], step.taps, weights, bias, target, (vectors + 7) // 8,
+                      <vf *> NULL)
+
+
 cdef inline void multiply_to_output(
     const char *source, const Py_ssize_t *offsets, const char *weights, const char *bias,
     char *out, char *panel, int height, Py_ssize_t row_count, Py_ssize_t columns,
@@ -46,21 +63,20 @@ cdef inline void multiply_to_output(
     cdef Py_ssize_t positions = (row_count - 1) * row_length + columns
     cdef Py_ssize_t position = 0
     cdef Py_ssize_t count
-    cdef Py_ssize_t run = VECTORS(height) * lanes
+    cdef Py_ssize_t run = (8 if step.line else VECTORS(height)) * lanes
+    cdef Py_ssize_t whole = 8 * lanes if step.line else lanes
     cdef Py_ssize_t at_most = plan.panel_pitch // <Py_ssize_t> sizeof(real) // run * run
     if step.out_x == sizeof(real) and (
             row_count == 1 or columns == row_length and step.out_y == plan.pitch):
         # The output takes whole vectors as they are; only what is left needs a panel.
-        position = positions // lanes * lanes
-        multiply_vectors(
-            source, offsets, step.taps, weights, bias, out, step.out_channel,
-            positions // lanes, height, False, kind)
+        position = positions // whole * whole
+        multiply_some(source, offsets, step, weights, bias, out, step.out_channel,
+                      position // lanes, height, kind)
     while position < positions:
         count = min(at_most, positions - position)
-        multiply_vectors(
-            source + position * <Py_ssize_t> sizeof(real), offsets, step.taps, weights, bias,
-            panel, plan.panel_pitch, (count + lanes - 1) // lanes, height, False,
-            kind)
+        multiply_some(
+            source + position * <Py_ssize_t> sizeof(real), offsets, step, weights, bias, panel,
+            plan.panel_pitch, (count + lanes - 1) // lanes, height, kind)
         store_panel(
             panel, plan.panel_pitch, height, position, count, row_length, columns, out, step,
             kind)
