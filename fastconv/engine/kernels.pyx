@@ -474,13 +474,13 @@ cdef void run_tile(
         source = operands[0] + tile.image * plan.in_image + tile.group * plan.in_group
         if passes[0].form == WINOGRAD:
             transform_tile(memory, scratch, table, source, plan, passes, tile, kind)
-        elif plan.splits == 1 and passes[0].form <= SWAPPED:
+        elif plan.splits == 0 and passes[0].form <= SWAPPED:
             lay_out(&memory[scratch + plan.layout], source, plan.channels, plan, tile,
                     &table[plan.residues], kind)
         for i in range(plan.passes):
             if passes[i].form == SWAPPED:
                 gather_positions(memory, scratch, table, plan, passes + i, tile, kind)
-    if plan.splits > 1:
+    if plan.splits:
         source = operands[0] + tile.image * plan.in_image + tile.group * plan.in_group
         for i in range(plan.splits):
             first = part(i, plan.splits, plan.channels)

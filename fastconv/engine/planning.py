@@ -237,7 +237,7 @@ def _lay_outs(problem):
         for a, each in enumerate(dense)
     ]
     ways = [dense] if far == dense else [dense, far]
-    if far[2].halo and 7 * far[2].halo > problem.grid[2] and problem.steps[0].outputs > 8:
+    if far[2].halo and 16 * far[2].halo > problem.grid[2] and problem.steps[0].outputs > 8:
         # Rows without a halo: more is laid out, and no positions between rows are computed.
         ways.append([*far[:2], axis(problem, 2, apart=True)])
     return ways
@@ -409,7 +409,8 @@ class _Costs:
         z, y, x = self.tiles
         scratch = self.scratch / splits
         reached = 1.0
-        if splits > 1 and _leaves_out(self.problem):
+        left_out = _leaves_out(self.problem)
+        if left_out:
             reached = _reached(self.problem, self.tiles)
         left = (True, True, True)
         multiply = 0.0
@@ -431,11 +432,11 @@ class _Costs:
                 store = step.outputs * (y * 6 + positions / self.lanes * 2)
             vectors = np.ceil(positions / self.lanes)
             runs = blocks * np.ceil(vectors / kernels.vectors(height))
-            if splits > 1:
+            if splits > 1 or left_out:
                 kept = step.outputs * vectors
                 scratch = scratch + kept * kernels.VECTOR / 16
                 # Sums are stored and loaded again with each part, and each tap set apart.
-                times = splits * (len(step.taps) if _leaves_out(self.problem) else 1)
+                times = splits * (len(step.taps) if left_out else 1)
                 runs = runs * times
                 store = store + 2 * kept * times
             weights = step.groups * step.outputs * taps * self.size
@@ -496,9 +497,28 @@ def _reached(problem, tiles):
     return share
 
 
+def _is_line(problem):
+    """Whether many taps side by side share what is loaded, in an order of their own."""
+    (step, *more) = problem.steps
+    first = step.taps[0][2] if step.taps else 0
+    return (
+        not more
+        and step.output is not None
+        and step.inputs == step.outputs == problem.stride[2] == 1
+        and len(step.taps) >= 4 * kernels.VECTOR // problem.dtype.itemsize
+        and [tap[2] for tap in step.taps] == list(range(first, first + len(step.taps)))
+        and len({tap[:2] for tap in step.taps}) == 1
+    )
+
+
 def _leaves_out(problem):
-    """Whether a good part of what the taps meet is the zeros around the input."""
-    (step,) = problem.steps
+    """Whether a good part of what the taps meet is the zeros around the input.
+
+    Geometry alone decides: the order of the sums is another one then.
+    """
+    (step, *more) = problem.steps
+    if more or not step.output or step.groups > 1 or step.outputs < 2:
+        return False
     if problem.border or step.inputs < 32:
         return False
     share = 1.0
@@ -519,6 +539,7 @@ def _choose(problem, threads):
         * math.prod(np.ceil(n / t) for n, t in zip(problem.grid, tiles, strict=True))
     )
     side_by_side = all(s.output for s in problem.steps)
+    fixed = _leaves_out(problem) or _is_line(problem)
     ways = []
     for axes in _lay_outs(problem):
         costs = _Costs(problem, axes, tiles)
@@ -527,7 +548,7 @@ def _choose(problem, threads):
             step = problem.steps[0]
             if step.groups == 1 and step.outputs > 1 and step.inputs >= 16 * splits:
                 ways.append((axes, False, kernels.ROWS, splits, costs.direct(splits)))
-        if side_by_side and all(s.inputs and s.groups == 1 for s in problem.steps):
+        if side_by_side and not fixed and all(s.inputs and s.groups == 1 for s in problem.steps):
             ways.append((axes, True, 2 * costs.lanes, 1, costs.swapped()))
     best = None
     for axes, swapped, height, splits, (once, lay_out, multiply) in ways:
@@ -560,7 +581,8 @@ def plan(problem, threads):
     if threads > 1:
         choice = _choose(problem, threads)
     _, axes, tile, chunks, swapped, splits = choice
-    left_out = splits > 1 and _leaves_out(problem)
+    left_out = _leaves_out(problem)
+    parts = splits if splits > 1 or left_out else 0
     table = [r for axis in axes for r in axis.residues]
     column_offsets = len(table)
     left = (True, True, True)
@@ -611,14 +633,6 @@ def plan(problem, threads):
             strips, strip_count = _strips(
                 problem.stride[1], step, places, source.channel, pitch, size, start
             )
-        # Many taps side by side share what is loaded, in an order of their own.
-        line = (
-            len(problem.steps) == 1
-            and in_place
-            and strip_count == 0
-            and taps >= 4 * kernels.VECTOR // size
-            and places == list(range(places[0], places[0] + taps * size, size))
-        )
         # Sums that wait for the next channels; rows do not share their cache lines.
         sums_pitch = tile[0] * aligned(((tile[1] - 1) * pitch + tile[2] * size)) + VECTOR
         passes.append(
@@ -648,7 +662,7 @@ def plan(problem, threads):
                 column_offsets=column_offsets,
                 strips=len(table) + 2 * taps,
                 strip_count=strip_count,
-                line=line,
+                line=_is_line(problem),
                 sums=end,
                 sums_pitch=sums_pitch,
                 apart=left_out,
@@ -667,7 +681,7 @@ def plan(problem, threads):
         end = max(end, source.end)
         if swapped:
             end = aligned(end + (taps + 1) * math.prod(tile) * size)
-        if splits > 1:
+        if parts:
             end = aligned(end + -(-blocks // chunks) * block * sums_pitch)
             # The weights of a block are put there before they are set apart.
             end = max(end, layout.start + aligned(kernels.ROWS * taps * size))
@@ -675,7 +689,7 @@ def plan(problem, threads):
             weights += 64
 
     return finished(
-        problem, axes, tile, chunks, splits, threads, layout, pitch, passes, table, biases,
+        problem, axes, tile, chunks, parts, threads, layout, pitch, passes, table, biases,
         weights, end, kernels.ROWS * PANEL, flops(problem), _method(problem, passes),
     )  # fmt: skip
 
@@ -728,7 +742,7 @@ def _few(problem, threads):
     biases = aligned(problem.groups * step.outputs * size)
     weights = problem.groups * step.outputs * step.inputs * size
     return finished(
-        problem, axes, tile, 1, 1, threads, layout, 0, [each], table, biases, weights,
+        problem, axes, tile, 1, 0, threads, layout, 0, [each], table, biases, weights,
         layout.start, 0, flops(problem), "direct, in place",
     )  # fmt: skip
 
@@ -780,7 +794,7 @@ def _filter(problem, threads):
     axes = [axis(problem, a) for a in range(3)]
     table = [r for a in axes for r in a.residues]
     return finished(
-        problem, axes, tile, 1, 1, threads, layout, 0, [each], table, biases, 0, end, 0,
+        problem, axes, tile, 1, 0, threads, layout, 0, [each], table, biases, 0, end, 0,
         flops(problem), "direct, in place",
     )  # fmt: skip
 

@@ -29,14 +29,42 @@ def refusal(problem):
         return "it takes one kernel, not a chain or a fan of them"
     (step,) = problem.steps
     lines = [sorted({tap[a] for tap in step.taps}) for a in range(3)]
-    square = all(len(line) == 3 and line[2] - line[0] == 2 for line in lines[1:])
-    if not square or len(step.taps) != 9 * len(lines[0]):
+    if len(lines[1]) != 3 or len(lines[2]) != 3 or len(step.taps) != 9 * len(lines[0]):
         return "it takes kernels of 3x3 (in three dimensions 3x3 along the last two)"
     if problem.stride != (1, 1, 1):
         return f"it takes stride 1, not {problem.stride}"
-    if step.groups != 1 or not step.inputs:
+    if not step.inputs:
         return "it takes input channels, at least one for each group"
     return None
+
+
+def _parts(problem):
+    """Problems without dilation that make up one with it.
+
+    With dilation d, every d-th output sees every d-th input: so many images, interleaved.
+    """
+    (step,) = problem.steps
+    lines = [sorted({tap[a] for tap in step.taps}) for a in (1, 2)]
+    dilation = [line[1] - line[0] for line in lines]
+    depth, height, width = problem.grid
+    parts = []
+    for y in range(min(dilation[0], height)):
+        for x in range(min(dilation[1], width)):
+            grid = (depth, -(-(height - y) // dilation[0]), -(-(width - x) // dilation[1]))
+            out = step.output
+            z_step, y_step, x_step = out.spatial
+            out = out._replace(
+                offset=out.offset + y * y_step + x * x_step,
+                spatial=(z_step, dilation[0] * y_step, dilation[1] * x_step),
+                sizes=grid,
+            )
+            taps = [(tap[0], tap[1] + y, tap[2] + x) for tap in step.taps]
+            parts.append(
+                problem._replace(
+                    stride=(1, *dilation), grid=grid, steps=[step._replace(taps=taps, output=out)]
+                )
+            )
+    return parts
 
 
 def _tiled(problem):
@@ -94,11 +122,16 @@ class _Choice:
 def cycles(problem):
     """About how many cycles one thread would take."""
     reduction = problem.channels * len({tap[0] for tap in problem.steps[0].taps})
-    return _Choice(_tiled(problem), reduction, 1).cycles
+    parts = _parts(problem)
+    return len(parts) * _Choice(_tiled(parts[0]), reduction, 1).cycles
 
 
 def plan(problem, threads):
-    """Plan `problem` for at most so many threads."""
+    """Plans for at most so many threads, one for each part of the output."""
+    return [_plan(part, threads) for part in _parts(problem)]
+
+
+def _plan(problem, threads):
     (step,) = problem.steps
     tiled = _tiled(problem)
     size = problem.dtype.itemsize
@@ -150,6 +183,6 @@ def plan(problem, threads):
         problem.groups * PLANES * (step.outputs * reduction * size + each.blocks * kernels.VECTOR)
     )
     return finished(
-        tiled, axes, tile, choice.chunks, 1, threads, layout, pitch, [each], table, biases, weights,
+        tiled, axes, tile, choice.chunks, 0, threads, layout, pitch, [each], table, biases, weights,
         panel, TILE * (4 * result_pitch + kernels.VECTOR), flops(problem), "winograd",
     )  # fmt: skip

@@ -1,0 +1,181 @@
+"""Every way in which the engine computes directly, each on its own: all must give the same sums.
+
+Which way a call goes depends on its geometry, and `explain` tells some of it. Others are forced.
+"""
+
+import numpy as np
+import pytest
+
+import fastconv
+from checking import check
+from fastconv.engine import planning
+from samples import DTYPES, VIEWS, WRITEABLE_VIEWS, crop, noise, whole
+
+each_dtype = pytest.mark.parametrize("dtype", DTYPES)
+
+
+@pytest.fixture
+def force(monkeypatch):
+    """Make the planner choose what is asked for where it is asked to choose."""
+    choose = planning._choose
+
+    def forced(**fields):
+        fastconv.arrays._calls.clear()
+        monkeypatch.setattr(planning, "_choose", lambda *given: choose(*given)._replace(**fields))
+
+    yield forced
+    fastconv.arrays._calls.clear()
+
+
+def method(name, *operands, **options):
+    return fastconv.explain(getattr(fastconv, name), *operands, **options).method
+
+
+# Small filters, which read the input in place
+
+
+@pytest.mark.parametrize("width", [1, 5, 8, 15, 16, 17, 31, 33, 47, 64, 70, 140])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("side", [3, 5, 7])
+@each_dtype
+def test_filter(rng, dtype, side, stride, width):
+    before, after = side // 2, (side - 1) // 2 + 1
+    for height in (4, 7, 14):
+        padding = ((side, side - 1), (before, after))
+        x = crop(whole(rng, 2, 3, height, width + side, dtype=dtype))
+        w, b = whole(rng, 6, 1, side, side, dtype=dtype), whole(rng, 6, dtype=dtype)
+        options = {"stride": stride, "padding": padding, "groups": 3}
+        assert "in place" in method("conv2d", x, w, b, **options)
+        check("conv2d", x, w, b, exact=True, **options)
+        check("conv2d", x, w, b, exact=True, **{**options, "padding": 0}) if height >= side else ...
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_filter_of_views(rng, view):
+    x, w = view(whole(rng, 1, 4, 9, 21)), view(whole(rng, 4, 1, 3, 3))
+    check("conv2d", x, w, padding=1, groups=4, exact=True)
+
+
+@pytest.mark.parametrize("view", WRITEABLE_VIEWS)
+def test_filter_to_views(rng, view):
+    x, w = whole(rng, 1, 4, 9, 21), whole(rng, 4, 1, 3, 3)
+    out = view(np.zeros((1, 4, 9, 21), np.float32))
+    check("conv2d", x, w, padding=1, groups=4, exact=True, out=out)
+
+
+def test_filter_keeps_what_is_not_finite_where_it_is(rng):
+    x = whole(rng, 1, 1, 12, 40)
+    x[0, 0, 5, 20] = np.nan
+    result = fastconv.conv2d(x, whole(rng, 1, 1, 5, 5) + 0.5, padding=2)
+    seen = np.zeros(result.shape, bool)
+    seen[..., 3:8, 18:23] = True
+    np.testing.assert_array_equal(np.isnan(result), seen)
+
+
+# Pointwise, to few channels
+
+
+@pytest.mark.parametrize("outputs", range(1, 9))
+@each_dtype
+def test_pointwise_to_few_channels(rng, dtype, outputs):
+    for inputs, width in ((1, 16), (3, 17), (9, 100), (130, 33)):
+        x = crop(whole(rng, 2, 2 * inputs, 5, width, dtype=dtype))[:, :, 2]
+        w = whole(rng, 2 * outputs, inputs, 1, dtype=dtype)
+        b = whole(rng, 2 * outputs, dtype=dtype)
+        assert "in place" in method("conv1d", x, w, b, groups=2)
+        check("conv1d", x, w, b, groups=2, exact=True)
+
+
+# Lines of many taps
+
+
+@pytest.mark.parametrize("taps", [64, 65, 100, 127, 128, 200])
+@each_dtype
+def test_line(rng, dtype, taps):
+    for size in (taps, taps + 1, 700, 1500):
+        x = crop(whole(rng, 1, 2, size, dtype=dtype))
+        w = whole(rng, 2, 1, taps, dtype=dtype)
+        check("conv1d", x, w, groups=2, padding=((taps // 2, 3),), exact=True)
+
+
+# Parts of the input channels, one after the other
+
+
+@pytest.mark.parametrize("splits", [2, 3, 7])
+@pytest.mark.parametrize("geometry", [{}, {"stride": 2}, {"dilation": 2, "padding": 1}])
+@each_dtype
+def test_parts_of_the_channels(rng, force, dtype, geometry, splits):
+    x, w = whole(rng, 2, 21, 9, 23, dtype=dtype), whole(rng, 17, 21, 3, 3, dtype=dtype)
+    b = noise(rng, 17, dtype=dtype)
+    whole_sums = fastconv.conv2d(x, w, b, **geometry)
+    force(splits=splits, swapped=False)
+    for tile in ((1, 3, 8), (1, 4, 11)):
+        force(splits=splits, swapped=False, tile=tile)
+        check("conv2d", x, w, whole(rng, 17, dtype=dtype), exact=True, **geometry)
+        # The order of the sums stays, and so do the bits.
+        np.testing.assert_array_equal(fastconv.conv2d(x, w, b, **geometry), whole_sums)
+
+
+def far_apart(rng, dtype=np.float32):
+    """A problem most of whose taps meet nothing but zeros in most places."""
+    x, w = whole(rng, 2, 32, 9, 11, dtype=dtype), whole(rng, 5, 32, 3, 3, dtype=dtype)
+    return (x, w, whole(rng, 5, dtype=dtype)), {"dilation": 6, "padding": 6}
+
+
+@pytest.mark.parametrize("tile", [(1, 9, 11), (1, 2, 3), (1, 1, 11), (1, 9, 1)])
+@pytest.mark.parametrize("splits", [1, 2, 5])
+@each_dtype
+def test_taps_on_padding_are_left_out(rng, force, dtype, splits, tile):
+    operands, options = far_apart(rng, dtype)
+    force(splits=splits, swapped=False, tile=tile)
+    check("conv2d", *operands, exact=True, **options)
+
+
+def test_taps_all_on_padding(rng, force):
+    force(splits=2, swapped=False, tile=(1, 1, 1))
+    x, w, b = whole(rng, 1, 32, 3, 3), whole(rng, 5, 32, 2, 2), whole(rng, 5)
+    check("conv2d", x, w, b, dilation=20, padding=10, exact=True)
+
+
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+def test_taps_are_not_left_out_if_zero_times_them_is_not_zero(rng, force, value):
+    (x, w, b), options = far_apart(rng)
+    w[1, 3, 0, 0] = value
+    results = []
+    for tile in ((1, 9, 11), (1, 2, 3)):
+        force(splits=2, swapped=False, tile=tile)
+        results.append(fastconv.conv2d(x, w, b, **options))
+        assert not np.isfinite(results[-1][:, 1]).any()
+        assert np.isfinite(results[-1][:, 2]).all()
+    np.testing.assert_array_equal(*results)
+
+
+# Rows laid out without a halo
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@each_dtype
+def test_rows_without_a_halo(rng, force, dtype, stride):
+    x, w = whole(rng, 2, 6, 9, 14, dtype=dtype), whole(rng, 19, 6, 3, 5, dtype=dtype)
+    options = {"padding": (1, 2), "stride": stride}
+    problem, _, _ = fastconv.problems.convolution(
+        {"input": x, "weight": w}, None, 2, stride, (1, 2), 1, 1, "zeros"
+    )
+    axes = planning._lay_outs(problem)[-1]
+    assert axes[2].halo == 0
+    for tile in ((1, *problem.grid[1:]), (1, 4, 5)):
+        force(axes=axes, tile=tile, splits=1, swapped=False)
+        check("conv2d", x, w, whole(rng, 19, dtype=dtype), exact=True, **options)
+
+
+# Small groups, several in a tile
+
+
+@pytest.mark.parametrize("inputs", [1, 2, 4])
+@each_dtype
+def test_small_groups(rng, dtype, inputs):
+    for groups, sizes in ((6, (3, 5)), (7, (5, 5)), (24, (2, 9)), (64, (7, 7))):
+        x = whole(rng, 2, groups * inputs, *sizes, dtype=dtype)
+        w = whole(rng, groups * 3, inputs, 3, 3, dtype=dtype)
+        b = whole(rng, groups * 3, dtype=dtype)
+        check("conv2d", x, w, b, padding=1, groups=groups, exact=True)
