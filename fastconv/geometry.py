@@ -187,6 +187,49 @@ def transposed_phases(size, kernel, stride, padding, dilation):
     return phases
 
 
+def within(first, step, count, size):
+    """Which of the places first, first + step, .. (so many) lie on an axis of `size`.
+
+    Returns
+    -------
+    (start, stop)
+        of the range of those numbers; what is before or after it is padding.
+    """
+    start = min(max(-(first // step), 0), count)
+    return start, min(max(-((first - size) // step), start), count)
+
+
+def padded_from(place, size, border):
+    """Which element of an axis of `size` a border mode, not zeros, puts at `place`.
+
+    By arithmetic alone, so that `place` may be an integer or an array of them.
+    """
+    last = size - 1
+    match list(PADDING_MODES)[border]:
+        case "reflect":
+            return last - abs(last - place % max(2 * last, 1))
+        case "replicate":
+            return (abs(place) - abs(place - last) + last) // 2
+        case "circular":
+            return place % size
+        case "symmetric":
+            return (2 * size - 1 - abs(2 * size - 1 - 2 * (place % (2 * size)))) // 2
+    raise ValueError(f"border {border} repeats nothing of the axis")
+
+
+def fast_length(least):
+    """The smallest number from `least` on that has no prime factor beyond 5."""
+    best = 1 << max(least - 1, 0).bit_length()
+    fives = 1
+    while fives < best:
+        threes = fives
+        while threes < best:
+            best = min(best, threes << max(-(-least // threes) - 1, 0).bit_length())
+            threes *= 3
+        fives *= 5
+    return best
+
+
 def product(axes):
     """All combinations of one item from each axis, the last axis fastest."""
     return list(itertools.product(*axes))
