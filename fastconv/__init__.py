@@ -19,7 +19,8 @@ show_config, explain                     what runs here, and what a call would d
 =======================================  ==================================================
 
 Imports flow one way: the public face (functional, variants) describes a call with
-problems, which asks geometry; arrays checks operands and keeps plans; engine runs them.
+problems, which asks geometry; arrays checks operands and keeps plans; engine chooses the
+method and runs them.
 """
 
 from fastconv._version import __version__

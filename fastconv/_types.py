@@ -12,3 +12,6 @@ Padding: TypeAlias = (
 )
 
 PaddingMode: TypeAlias = Literal["zeros", "reflect", "replicate", "circular", "symmetric"]
+
+#: How to compute; 'auto' chooses by the shapes.
+Method: TypeAlias = Literal["auto", "direct", "winograd", "fft"]

@@ -16,9 +16,13 @@ from numpy.typing import NDArray
 from fastconv import engine, geometry
 from fastconv.engine.threads import get_num_threads
 
+_ndarray = np.ndarray
 _FLOAT32 = np.dtype(np.float32)
 _FLOAT64 = np.dtype(np.float64)
 _SUPPORTED = "float32, float64 and integers"
+
+#: Parameters that are keys as they are: 1, 1.0 and True are equal keys, their texts are not.
+_PLAIN = frozenset({int, str, type(None)})
 
 #: Planned calls by their key, oldest first; forgotten all together when there are too many.
 _calls = {}
@@ -28,6 +32,17 @@ _MOST_CALLS = 1024
 recorded: contextvars.ContextVar[list[Call] | None] = contextvars.ContextVar(
     "fastconv_recorded", default=None
 )
+
+
+class Unasked:
+    """The direct method where nobody asked for it, and why it is that."""
+
+    def __init__(self, why: str):
+        self.why = why
+
+
+ONLY = Unasked("there is no other method")
+EXACT = Unasked("sums of integers stay exact")
 
 
 def as_array(name: str, value: Any) -> NDArray[Any]:
@@ -58,7 +73,7 @@ def as_operand(name, value):
 def _result_dtype(arrays):
     """The dtype to compute in: NumPy's promotion, and float64 if that is an integer."""
     dtype = np.result_type(*(array.dtype for array in arrays.values())).newbyteorder("=")
-    return _FLOAT64 if dtype.kind in "iu" else dtype
+    return _FLOAT32 if dtype == _FLOAT32 else _FLOAT64
 
 
 def promoted(arrays):
@@ -67,38 +82,13 @@ def promoted(arrays):
     return {name: np.require(array, dtype, "A") for name, array in arrays.items()}
 
 
-def _operands(named):
-    """Operands by name, their dtype if it is one that kernels compute in, else None."""
-    arrays = {}
-    dtype = None
-    plain = True
-    for name, value in named:
-        if value is None and name == "bias":
-            continue
-        if type(value) is not np.ndarray:
-            value = as_operand(name, value)
-        arrays[name] = value
-        if dtype is None:
-            dtype = value.dtype
-        # An array that owns its memory is aligned; a view may start or step anywhere.
-        plain = plain and value.dtype is dtype and (value.base is None or value.flags.aligned)
-    return arrays, dtype if plain and (dtype is _FLOAT32 or dtype is _FLOAT64) else None
-
-
-def _converted(arrays, describe, parameters, out):
-    """The operands in the dtype to compute in; everything else is checked before."""
-    for name, array in arrays.items():
-        as_operand(name, array)
-    dtype = _result_dtype(arrays)
-    _, shape, _ = describe(arrays, None, *parameters)
-    if out is not None:
-        _check_out(out, shape, dtype, arrays)
-    return promoted(arrays), dtype
+def _strides_of(out):
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out must be a NumPy array, got {type(out).__name__}")
+    return out.strides
 
 
 def _check_out(out, shape, dtype, arrays):
-    if not isinstance(out, np.ndarray):
-        raise TypeError(f"out must be a NumPy array, got {type(out).__name__}")
     if out.dtype != dtype:
         raise TypeError(f"out has dtype {out.dtype}, expected {dtype}")
     if out.shape != shape:
@@ -129,76 +119,113 @@ def _shares_memory(a, b):
         return True
 
 
+def _check_method(problem, method):
+    if not isinstance(method, Unasked):
+        engine.check(problem, method)
+
+
 class Call:
-    """A planned call: what to allocate, what to run."""
+    """A planned call: what to allocate, what to run, and the method that was wanted."""
 
-    __slots__ = ("dtype", "fill", "plan", "shape")
+    __slots__ = ("dtype", "fill", "method", "planned", "run", "shape")
 
-    def __init__(self, problem, shape, fill, dtype):
+    def __init__(self, problem, shape, fill, dtype, method):
         self.dtype = dtype
         self.shape = shape
         self.fill = fill
-        self.plan = None
+        self.method = method
+        self.planned = self.run = None
         if problem is not None and 0 not in shape:
-            self.plan = engine.plan(problem, get_num_threads())
+            wanted = "direct" if isinstance(method, Unasked) else method
+            self.planned = engine.Planned(problem, wanted, get_num_threads())
+            self.run = self.planned.run
 
 
-def call(describe, named, *parameters, out=None) -> NDArray[Any]:
+def call(describe, names, operands, parameters, out=None, method=ONLY) -> NDArray[Any]:
     """Compute what `describe` says of the operands and parameters.
 
     Parameters
     ----------
     describe : callable
         Of problems.py: checks shapes and values, returns (problem, output shape, fill).
-    named : tuple of (name, array_like or None)
-        The operands: the input, then weights, then bias.
-    *parameters
+    names : tuple of str
+        What the operands are called: the input, then weights, last the bias.
+    operands : tuple of array_like
+        The operands; None for the bias if there is none.
+    parameters : tuple
         What the caller gave, unchecked.
     out : ndarray, optional
         Where the result goes.
+    method : str, optional
+        What the caller gave, unchecked, if there is a choice.
     """
-    arrays, dtype = _operands(named)
-    if dtype is None:
-        arrays, dtype = _converted(arrays, describe, parameters, out)
-    key = [describe, dtype, get_num_threads()]
-    for array in arrays.values():
+    if operands[-1] is None:
+        operands = operands[:-1]
+    # What follows is most of the time of the smallest calls: one look-up for plain arrays.
+    if type(method) is not str:
+        _check_method(None, method)
+    values = parameters if _PLAIN.issuperset(map(type, parameters)) else repr(parameters)
+    strides = None if out is None else _strides_of(out)
+    dtype = getattr(operands[0], "dtype", None)
+    key = [describe, method, get_num_threads(), values, strides, dtype]
+    planned = None
+    for array in operands:
+        if type(array) is not _ndarray or array.dtype is not dtype:
+            break
+        # An array that owns its memory is aligned; a view may start or step anywhere.
+        if array.base is not None and not array.flags.aligned:
+            break
         key += array.shape, array.strides
-    for parameter in parameters:
-        # 1, 1.0 and True are equal keys, their texts are not.
-        plain = type(parameter) is int or type(parameter) is str
-        key.append(parameter if plain else repr(parameter))
-    if out is not None:
-        key.append((type(out), getattr(out, "strides", None)))
-    key = tuple(key)
-    planned = _calls.get(key)
+    else:
+        planned = _calls.get(tuple(key))
     if planned is None:
-        planned = _plan(describe, arrays, parameters, out, dtype)
-        if len(_calls) >= _MOST_CALLS:
-            _calls.clear()
-        _calls[key] = planned
+        operands, planned = _planned(describe, names, operands, parameters, out, method, key[2:5])
     if out is not None:
-        _check_out(out, planned.shape, dtype, arrays)
+        _check_out(out, planned.shape, planned.dtype, dict(zip(names, operands, strict=False)))
     calls = recorded.get()
     if calls is not None:
         calls.append(planned)
-        return np.broadcast_to(np.zeros((), dtype), planned.shape)
+        return np.broadcast_to(np.zeros((), planned.dtype), planned.shape)
     if out is None:
-        out = np.empty(planned.shape, dtype)
+        out = np.empty(planned.shape, planned.dtype)
     if planned.fill:
-        bias = arrays.get("bias", np.zeros(1, dtype))
+        bias = operands[-1] if len(operands) == len(names) else np.zeros(1, planned.dtype)
         axis = len(planned.shape) - planned.fill - 1
         out[...] = bias.reshape((1,) * axis + (-1,) + (1,) * planned.fill)
-    if planned.plan is not None:
-        engine.run(planned.plan, tuple(arrays.values()), out)
+    if planned.run is not None:
+        planned.run(operands, out)
     return out
 
 
-def _plan(describe, arrays, parameters, out, dtype):
-    strides = None
-    if isinstance(out, np.ndarray):
-        strides = out.strides
-    problem, shape, fill = describe(arrays, strides, *parameters)
-    geometry.check_total(shape, dtype.itemsize)
-    if out is not None:
-        _check_out(out, shape, dtype, arrays)
-    return Call(problem, shape, fill, dtype)
+def _planned(describe, names, operands, parameters, out, method, key):
+    """The operands as plain arrays of one dtype, and the call planned for such."""
+    named = zip(names, operands, strict=False)
+    arrays = {name: as_operand(name, value) for name, value in named}
+    dtype = _result_dtype(arrays)
+    if not all(array.dtype == dtype and array.flags.aligned for array in arrays.values()):
+        # Everything is checked before anything is converted.
+        problem, shape, _ = describe(arrays, None, *parameters)
+        _check_method(problem, method)
+        if out is not None:
+            _check_out(out, shape, dtype, arrays)
+        if method == "auto" and all(array.dtype.kind in "iu" for array in arrays.values()):
+            method = EXACT
+        arrays = promoted(arrays)
+    operands = tuple(arrays.values())
+    key = [describe, method, *key, dtype]
+    for array in operands:
+        key += array.shape, array.strides
+    key = tuple(key)
+    planned = _calls.get(key)
+    if planned is None:
+        strides = None if out is None else out.strides
+        problem, shape, fill = describe(arrays, strides, *parameters)
+        geometry.check_total(shape, dtype.itemsize)
+        _check_method(problem, method)
+        if out is not None:
+            _check_out(out, shape, dtype, arrays)
+        planned = Call(problem, shape, fill, dtype, method)
+        if len(_calls) >= _MOST_CALLS:
+            _calls.clear()
+        _calls[key] = planned
+    return operands, planned

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, SupportsIndex
+from typing import Any, Literal, SupportsIndex
 
 from numpy.typing import ArrayLike, NDArray
 
 from fastconv import problems
-from fastconv._types import Ints, Padding, PaddingMode
+from fastconv._types import Ints, Method, Padding, PaddingMode
 from fastconv.arrays import call
 
 __all__ = [
@@ -19,24 +19,8 @@ __all__ = [
 # ---- Convolution --------------------------------------------------------------------
 
 
-def _conv(
-    rank: int | None,
-    input: ArrayLike,
-    weight: ArrayLike,
-    bias: ArrayLike | None,
-    stride: Ints,
-    padding: Padding,
-    dilation: Ints,
-    groups: SupportsIndex,
-    padding_mode: PaddingMode,
-    out: NDArray[Any] | None,
-) -> NDArray[Any]:
-    return call(
-        problems.convolution,
-        (("input", input), ("weight", weight), ("bias", bias)),
-        rank, stride, padding, dilation, groups, padding_mode,
-        out=out,
-    )  # fmt: skip
+#: What the operands are called, here and in messages.
+_NAMES = ("input", "weight", "bias")
 
 
 def conv(
@@ -50,6 +34,7 @@ def conv(
     *,
     padding_mode: PaddingMode = "zeros",
     out: NDArray[Any] | None = None,
+    method: Method = "auto",
 ) -> NDArray[Any]:
     """Convolution over one, two or three spatial axes, as many as `weight` has.
 
@@ -89,6 +74,11 @@ def conv(
     out : ndarray, optional
         Where to put the result: of exactly its shape and dtype, with any strides, sharing no
         memory with the operands.
+    method : {'auto', 'direct', 'winograd', 'fft'}
+        How to compute: 'direct' adds up the products as above, 'winograd' saves some of them for
+        3x3 kernels, 'fft' multiplies spectra, which is faster for large kernels. 'auto' (default)
+        takes what is estimated to be fastest, by the shapes of one image and of the kernel alone,
+        but 'direct' if all operands are integers. Their rounding errors differ, see Notes.
 
     Returns
     -------
@@ -104,8 +94,8 @@ def conv(
         If a shape does not fit the others, the kernel is empty or larger than the padded
         input, `groups` does not divide the channels, a number is too small or a name unknown,
         an empty axis is to be padded with anything but zeros, the result would be too large
-        to address, or `out` has another shape, is read-only, or overlaps an operand or
-        itself.
+        to address, `method` cannot compute this, or `out` has another shape, is read-only, or
+        overlaps an operand or itself.
     TypeError
         If a number is not an integer (a bool is none), an operand is a masked array or of a
         dtype other than float32, float64 and the integers, or `out` is not an array of the
@@ -125,8 +115,15 @@ def conv(
     For a convolution in the sense of mathematics and `scipy.signal.convolve`, flip the
     kernel: ``weight[..., ::-1, ::-1]`` in two dimensions, a view that costs nothing.
 
-    The order in which an element is summed up depends on the shapes and the instruction set,
+    The method, and the order in which it sums up, depend on the shapes and the instruction set,
     never on the number of threads or the rest of the batch: same input, same bits.
+
+    A sum of K products is off by at most ``eps * (K + 4) * sum(abs(w) * abs(x))`` with 'direct':
+    each element on a scale of its own, and integers stay exact. With 'fft' it is by ``eps * (10 *
+    log2(n) + C) * norm(w) * norm(x)`` for C channels and x the block of n elements that goes
+    through a transform: an element much smaller than those around it loses digits [3]_. Where the
+    result of an image is not finite, the image is computed directly, so that NaN, infinity and
+    overflow reach as far as they do there.
 
     Padding takes part in the sum, so an infinite weight makes NaN of the zeros it meets.
 
@@ -136,6 +133,9 @@ def conv(
        2015. https://arxiv.org/abs/1511.07122
     .. [2] V. Dumoulin and F. Visin, "A guide to convolution arithmetic for deep learning",
        2016. https://arxiv.org/abs/1603.07285
+    .. [3] C. Percival, "Rapid multiplication modulo the sum and difference of highly composite
+       numbers", Mathematics of Computation 72, 2003.
+       https://doi.org/10.1090/S0025-5718-02-01419-9
 
     Examples
     --------
@@ -164,7 +164,14 @@ def conv(
     <BLANKLINE>
             [[17. ]]]])
     """
-    return _conv(None, input, weight, bias, stride, padding, dilation, groups, padding_mode, out)
+    return call(
+        problems.convolution,
+        _NAMES,
+        (input, weight, bias),
+        (None, stride, padding, dilation, groups, padding_mode),
+        out,
+        method,
+    )
 
 
 def conv1d(
@@ -178,6 +185,7 @@ def conv1d(
     *,
     padding_mode: PaddingMode = "zeros",
     out: NDArray[Any] | None = None,
+    method: Method = "auto",
 ) -> NDArray[Any]:
     """1-D convolution: ``out[m, o] = bias[m] + sum of weight[m, c, k] * input[c, o + k]``.
 
@@ -186,7 +194,7 @@ def conv1d(
     input : array_like, shape (N, Cin, L) or (Cin, L)
     weight : array_like, shape (Cout, Cin / groups, K)
     bias : array_like, shape (Cout,), optional
-    stride, padding, dilation, groups, padding_mode, out
+    stride, padding, dilation, groups, padding_mode, out, method
         As in `conv`. A (before, after) padding is written ``((before, after),)``.
 
     Returns
@@ -214,7 +222,14 @@ def conv1d(
     >>> fastconv.conv1d(signal, taps, padding=((2, 0),))
     array([[  1.,  12., 123., 234., 345.]])
     """
-    return _conv(1, input, weight, bias, stride, padding, dilation, groups, padding_mode, out)
+    return call(
+        problems.convolution,
+        _NAMES,
+        (input, weight, bias),
+        (1, stride, padding, dilation, groups, padding_mode),
+        out,
+        method,
+    )
 
 
 def conv2d(
@@ -228,6 +243,7 @@ def conv2d(
     *,
     padding_mode: PaddingMode = "zeros",
     out: NDArray[Any] | None = None,
+    method: Method = "auto",
 ) -> NDArray[Any]:
     """2-D convolution: ``out[m, y, x] = bias[m] + sum of weight[m, c, i, j] * input[c, y+i, x+j]``.
 
@@ -236,7 +252,7 @@ def conv2d(
     input : array_like, shape (N, Cin, H, W) or (Cin, H, W)
     weight : array_like, shape (Cout, Cin / groups, KH, KW)
     bias : array_like, shape (Cout,), optional
-    stride, padding, dilation, groups, padding_mode, out
+    stride, padding, dilation, groups, padding_mode, out, method
         As in `conv`: one number, or one for H and one for W.
 
     Returns
@@ -266,7 +282,14 @@ def conv2d(
             [ 1.,  0., -1.],
             [-2., -3., -4.]]])
     """
-    return _conv(2, input, weight, bias, stride, padding, dilation, groups, padding_mode, out)
+    return call(
+        problems.convolution,
+        _NAMES,
+        (input, weight, bias),
+        (2, stride, padding, dilation, groups, padding_mode),
+        out,
+        method,
+    )
 
 
 def conv3d(
@@ -280,6 +303,7 @@ def conv3d(
     *,
     padding_mode: PaddingMode = "zeros",
     out: NDArray[Any] | None = None,
+    method: Method = "auto",
 ) -> NDArray[Any]:
     """3-D convolution, of volumes or of images over time.
 
@@ -288,7 +312,7 @@ def conv3d(
     input : array_like, shape (N, Cin, D, H, W) or (Cin, D, H, W)
     weight : array_like, shape (Cout, Cin / groups, KD, KH, KW)
     bias : array_like, shape (Cout,), optional
-    stride, padding, dilation, groups, padding_mode, out
+    stride, padding, dilation, groups, padding_mode, out, method
         As in `conv`: one number, or one each for D, H and W.
 
     Returns
@@ -320,7 +344,14 @@ def conv3d(
             [[42.5, 44.5],
              [50.5, 52.5]]]])
     """
-    return _conv(3, input, weight, bias, stride, padding, dilation, groups, padding_mode, out)
+    return call(
+        problems.convolution,
+        _NAMES,
+        (input, weight, bias),
+        (3, stride, padding, dilation, groups, padding_mode),
+        out,
+        method,
+    )
 
 
 # ---- Transposed convolution ---------------------------------------------------------
@@ -337,13 +368,19 @@ def _conv_transpose(
     groups: SupportsIndex,
     dilation: Ints,
     out: NDArray[Any] | None,
+    method: Literal["auto", "direct"],
 ) -> NDArray[Any]:
+    if method not in ("auto", "direct"):
+        raise ValueError(
+            f"method of a transposed convolution must be 'auto' or 'direct', got {method!r}"
+        )
     return call(
         problems.transposed,
-        (("input", input), ("weight", weight), ("bias", bias)),
-        rank, stride, padding, output_padding, groups, dilation,
-        out=out,
-    )  # fmt: skip
+        _NAMES,
+        (input, weight, bias),
+        (rank, stride, padding, output_padding, groups, dilation),
+        out,
+    )
 
 
 def conv_transpose(
@@ -357,6 +394,7 @@ def conv_transpose(
     dilation: Ints = 1,
     *,
     out: NDArray[Any] | None = None,
+    method: Literal["auto", "direct"] = "auto",
 ) -> NDArray[Any]:
     """Transposed convolution over one, two or three spatial axes, as many as `weight` has.
 
@@ -395,6 +433,8 @@ def conv_transpose(
     out : ndarray, optional
         Where to put the result: of exactly its shape and dtype, with any strides, sharing no
         memory with the operands.
+    method : {'auto', 'direct'}
+        How to compute; 'auto' (default) is 'direct' so far.
 
     Returns
     -------
@@ -453,7 +493,7 @@ def conv_transpose(
     (np.float64(1284.0), np.float64(1284.0))
     """
     return _conv_transpose(
-        None, input, weight, bias, stride, padding, output_padding, groups, dilation, out
+        None, input, weight, bias, stride, padding, output_padding, groups, dilation, out, method
     )
 
 
@@ -468,6 +508,7 @@ def conv_transpose1d(
     dilation: Ints = 1,
     *,
     out: NDArray[Any] | None = None,
+    method: Literal["auto", "direct"] = "auto",
 ) -> NDArray[Any]:
     """1-D transposed convolution: ``out[m, i * stride + k] += input[c, i] * weight[c, m, k]``.
 
@@ -476,7 +517,7 @@ def conv_transpose1d(
     input : array_like, shape (N, Cin, L) or (Cin, L)
     weight : array_like, shape (Cin, Cout / groups, K)
     bias : array_like, shape (Cout,), optional
-    stride, padding, output_padding, groups, dilation, out
+    stride, padding, output_padding, groups, dilation, out, method
         As in `conv_transpose`.
 
     Returns
@@ -505,7 +546,7 @@ def conv_transpose1d(
     array([[0., 1., 2., 5., 8., 6., 4.]])
     """
     return _conv_transpose(
-        1, input, weight, bias, stride, padding, output_padding, groups, dilation, out
+        1, input, weight, bias, stride, padding, output_padding, groups, dilation, out, method
     )
 
 
@@ -520,6 +561,7 @@ def conv_transpose2d(
     dilation: Ints = 1,
     *,
     out: NDArray[Any] | None = None,
+    method: Literal["auto", "direct"] = "auto",
 ) -> NDArray[Any]:
     """2-D transposed convolution: images made larger.
 
@@ -528,7 +570,7 @@ def conv_transpose2d(
     input : array_like, shape (N, Cin, H, W) or (Cin, H, W)
     weight : array_like, shape (Cin, Cout / groups, KH, KW)
     bias : array_like, shape (Cout,), optional
-    stride, padding, output_padding, groups, dilation, out
+    stride, padding, output_padding, groups, dilation, out, method
         As in `conv_transpose`: one number, or one for H and one for W.
 
     Returns
@@ -567,7 +609,7 @@ def conv_transpose2d(
     (1, 6, 64, 64)
     """
     return _conv_transpose(
-        2, input, weight, bias, stride, padding, output_padding, groups, dilation, out
+        2, input, weight, bias, stride, padding, output_padding, groups, dilation, out, method
     )
 
 
@@ -582,6 +624,7 @@ def conv_transpose3d(
     dilation: Ints = 1,
     *,
     out: NDArray[Any] | None = None,
+    method: Literal["auto", "direct"] = "auto",
 ) -> NDArray[Any]:
     """3-D transposed convolution: volumes made larger.
 
@@ -590,7 +633,7 @@ def conv_transpose3d(
     input : array_like, shape (N, Cin, D, H, W) or (Cin, D, H, W)
     weight : array_like, shape (Cin, Cout / groups, KD, KH, KW)
     bias : array_like, shape (Cout,), optional
-    stride, padding, output_padding, groups, dilation, out
+    stride, padding, output_padding, groups, dilation, out, method
         As in `conv_transpose`: one number, or one each for D, H and W.
 
     Returns
@@ -618,5 +661,5 @@ def conv_transpose3d(
              [1., 1., 2., 2.]]]])
     """
     return _conv_transpose(
-        3, input, weight, bias, stride, padding, output_padding, groups, dilation, out
+        3, input, weight, bias, stride, padding, output_padding, groups, dilation, out, method
     )

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from fastconv import arrays
+from fastconv import arrays, engine
 from fastconv._version import __version__
 from fastconv.engine import _system, dispatch
 from fastconv.engine.threads import get_num_threads
@@ -96,7 +96,8 @@ class Explanation(NamedTuple):
         How the sums are computed: ``'direct'``, by register tiles of output channels and
         positions; with ``'bands'`` of rows where there is one output channel, or ``'swapped'``
         where an image is so small that vectors run over output channels; and the number of
-        passes, one after the other, or of phases, side by side. The bits are the same.
+        passes, one after the other, or of phases, side by side. The bits are the same. Or
+        ``'fft of'`` so many elements along each axis.
     simd : str
         The instruction set, as in `show_config`.
     threads : int
@@ -105,7 +106,8 @@ class Explanation(NamedTuple):
         Outputs that a thread computes at a time along the three spatial axes, those that are
         not there being 1; empty if there is nothing to compute.
     tasks : int
-        How many tiles, in all images, groups and blocks of channels, the threads share.
+        How many tiles, or rows of them, in all images, groups and blocks of channels, the
+        threads share.
     flops : int
         Floating-point operations of the definition: 2 for each multiply-add.
     workspace : int
@@ -114,6 +116,10 @@ class Explanation(NamedTuple):
         Shape of the result.
     dtype : numpy.dtype
         Dtype of the result, and of the computation.
+    reason : str
+        Why this method: because it was asked for or, with 'auto', by which estimates.
+    accepting : tuple of str
+        The methods that could be asked for.
     """
 
     method: str
@@ -125,12 +131,16 @@ class Explanation(NamedTuple):
     workspace: int
     output_shape: tuple[int, ...]
     dtype: np.dtype[Any]
+    reason: str
+    accepting: tuple[str, ...]
 
     def __str__(self) -> str:
         tile = " x ".join(map(str, self.tile))
         return "\n".join(
             [
                 f"method     {self.method}",
+                f"because    {self.reason}",
+                f"possible   {', '.join(self.accepting)}",
                 f"output     {self.output_shape} {self.dtype}",
                 f"SIMD       {self.simd}",
                 f"threads    {self.threads}, {self.tasks} tasks",
@@ -141,6 +151,21 @@ class Explanation(NamedTuple):
         )
 
 
+def _choice(call: arrays.Call) -> tuple[str, set[str]]:
+    """Why a call is computed as it is, and the methods that it could be asked for."""
+    if call.method is arrays.ONLY:
+        return call.method.why, {"direct"}
+    estimates = engine.estimates(call.planned.problem)
+    reason = "asked for"
+    if isinstance(call.method, arrays.Unasked):
+        reason = call.method.why
+    elif call.method == "auto":
+        ranking = sorted(estimates, key=lambda name: estimates[name])
+        numbers = (f"{name} {estimates[name] / 1e6:.3g}" for name in ranking)
+        reason = f"{', '.join(numbers)} million cycles an image, by estimate"
+    return reason, set(estimates)
+
+
 def explain(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Explanation:
     """Tell what ``function(*args, **kwargs)`` would do, without computing it.
 
@@ -148,7 +173,8 @@ def explain(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Expla
     ----------
     function : callable
         A convolution of fastconv, or a function that calls some: then flops and tasks are
-        their sums, output and tile the last one's, threads and workspace the largest.
+        their sums, output and tile the last one's, threads and workspace the largest, and
+        accepting are methods that all of them accept.
     *args, **kwargs
         What it would be called with, shapes and dtypes being what counts. Values are not
         looked at.
@@ -179,6 +205,8 @@ def explain(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Expla
     ((1, 64, 112, 112), 236027904)
     >>> print(plan)  # doctest: +SKIP
     method     direct
+    because    direct 14.2, fft 45.8 million cycles an image, by estimate
+    possible   direct, fft
     output     (1, 64, 112, 112) float64
     SIMD       v4
     threads    2, 2 tasks
@@ -194,7 +222,9 @@ def explain(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Expla
         arrays.recorded.reset(token)
     if not calls:
         raise ValueError(f"{getattr(function, '__name__', function)} runs no convolution")
-    plans = [c.plan for c in calls if c.plan is not None]
+    plans = [c.planned.plan for c in calls if c.planned]
+    choices = [_choice(c) for c in calls if c.planned]
+    possible = set.intersection(*(names for _, names in choices)) if choices else set()
     last = calls[-1]
     return Explanation(
         " + ".join(plan.method for plan in plans) or "nothing to compute",
@@ -206,4 +236,6 @@ def explain(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Expla
         max((plan.workspace for plan in plans), default=0),
         last.shape,
         last.dtype,
+        " + ".join(dict.fromkeys(reason for reason, _ in choices)),
+        tuple(name for name in engine.METHODS if name in possible),
     )

@@ -183,6 +183,13 @@ def convolution(
     return given.problem(groups, border, stride, sizes, [step]), out.shape, 0
 
 
+def shuffled(arrays, strides, rank, stride, padding, dilation, groups):
+    """A grouped convolution whose output channels are shuffled between the groups."""
+    return convolution(
+        arrays, strides, rank, stride, padding, dilation, groups, "zeros", shuffle=True
+    )
+
+
 def transposed(arrays, strides, rank, stride, padding, output_padding, groups, dilation):
     """Transposed convolution: a pass for each phase of the output, side by side."""
     weight = arrays["weight"]

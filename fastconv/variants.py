@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastconv import geometry, problems
-from fastconv._types import Ints, Padding
+from fastconv._types import Ints, Method, Padding
 from fastconv.arrays import as_array, as_operand, call, promoted
 
 __all__ = [
@@ -100,9 +100,10 @@ def pointwise_conv(
         )
     return call(
         problems.convolution,
-        (("input", input), ("weight", weight), ("bias", bias)),
-        None, 1, 0, 1, 1, "zeros",
-    )  # fmt: skip
+        ("input", "weight", "bias"),
+        (input, weight, bias),
+        (None, 1, 0, 1, 1, "zeros"),
+    )
 
 
 # ---- Depthwise ----------------------------------------------------------------------
@@ -116,12 +117,15 @@ def _depthwise(
     stride: Ints,
     padding: Padding,
     dilation: Ints,
+    method: Method,
 ) -> NDArray[Any]:
     return call(
         problems.depthwise,
-        (("input", input), ("weight", weight), ("bias", bias)),
-        rank, stride, padding, dilation,
-    )  # fmt: skip
+        ("input", "weight", "bias"),
+        (input, weight, bias),
+        (rank, stride, padding, dilation),
+        method=method,
+    )
 
 
 def depthwise_conv1d(
@@ -131,6 +135,8 @@ def depthwise_conv1d(
     stride: Ints = 1,
     padding: Padding = 0,
     dilation: Ints = 1,
+    *,
+    method: Method = "auto",
 ) -> NDArray[Any]:
     """1-D depthwise convolution: each channel by itself, with kernels of its own.
 
@@ -141,6 +147,8 @@ def depthwise_conv1d(
     bias : array_like, shape (C * K,), optional
     stride, padding, dilation
         As in `conv`, padded with zeros.
+    method
+        As in `conv`.
 
     Returns
     -------
@@ -170,7 +178,7 @@ def depthwise_conv1d(
            [30., 60.],
            [10., 20.]])
     """
-    return _depthwise(1, input, weight, bias, stride, padding, dilation)
+    return _depthwise(1, input, weight, bias, stride, padding, dilation, method)
 
 
 def depthwise_conv2d(
@@ -180,6 +188,8 @@ def depthwise_conv2d(
     stride: Ints = 1,
     padding: Padding = 0,
     dilation: Ints = 1,
+    *,
+    method: Method = "auto",
 ) -> NDArray[Any]:
     """2-D depthwise convolution: each channel by itself, with kernels of its own.
 
@@ -197,6 +207,8 @@ def depthwise_conv2d(
     bias : array_like, shape (C * K,), optional
     stride, padding, dilation
         As in `conv`, padded with zeros.
+    method
+        As in `conv`.
 
     Returns
     -------
@@ -233,7 +245,7 @@ def depthwise_conv2d(
            [[1., 2.],
             [3., 6.]]])
     """
-    return _depthwise(2, input, weight, bias, stride, padding, dilation)
+    return _depthwise(2, input, weight, bias, stride, padding, dilation, method)
 
 
 def depthwise_conv3d(
@@ -243,6 +255,8 @@ def depthwise_conv3d(
     stride: Ints = 1,
     padding: Padding = 0,
     dilation: Ints = 1,
+    *,
+    method: Method = "auto",
 ) -> NDArray[Any]:
     """3-D depthwise convolution: each channel by itself, with kernels of its own.
 
@@ -253,6 +267,8 @@ def depthwise_conv3d(
     bias : array_like, shape (C * K,), optional
     stride, padding, dilation
         As in `conv`, padded with zeros.
+    method
+        As in `conv`.
 
     Returns
     -------
@@ -276,7 +292,7 @@ def depthwise_conv3d(
     >>> fastconv.depthwise_conv3d(x, np.ones((2, 1, 2, 2, 2))).ravel()
     array([ 8., 80.])
     """
-    return _depthwise(3, input, weight, bias, stride, padding, dilation)
+    return _depthwise(3, input, weight, bias, stride, padding, dilation, method)
 
 
 # ---- Depthwise-separable ------------------------------------------------------------
@@ -294,14 +310,10 @@ def _separable(
 ) -> NDArray[Any]:
     return call(
         problems.separable,
-        (
-            ("input", input),
-            ("depthwise_weight", depthwise_weight),
-            ("pointwise_weight", pointwise_weight),
-            ("bias", bias),
-        ),
-        rank, stride, padding, dilation,
-    )  # fmt: skip
+        ("input", "depthwise_weight", "pointwise_weight", "bias"),
+        (input, depthwise_weight, pointwise_weight, bias),
+        (rank, stride, padding, dilation),
+    )
 
 
 def separable_conv1d(
@@ -524,14 +536,10 @@ def spatially_separable_conv2d(
     """
     return call(
         problems.spatially_separable,
-        (
-            ("input", input),
-            ("weight_vertical", weight_vertical),
-            ("weight_horizontal", weight_horizontal),
-            ("bias", bias),
-        ),
-        2, stride, padding, dilation,
-    )  # fmt: skip
+        ("input", "weight_vertical", "weight_horizontal", "bias"),
+        (input, weight_vertical, weight_horizontal, bias),
+        (2, stride, padding, dilation),
+    )
 
 
 def spatially_separable_conv3d(
@@ -580,15 +588,10 @@ def spatially_separable_conv3d(
     """
     return call(
         problems.spatially_separable,
-        (
-            ("input", input),
-            ("weight_depth", weight_depth),
-            ("weight_vertical", weight_vertical),
-            ("weight_horizontal", weight_horizontal),
-            ("bias", bias),
-        ),
-        3, stride, padding, dilation,
-    )  # fmt: skip
+        ("input", "weight_depth", "weight_vertical", "weight_horizontal", "bias"),
+        (input, weight_depth, weight_vertical, weight_horizontal, bias),
+        (3, stride, padding, dilation),
+    )
 
 
 # ---- Shuffled -----------------------------------------------------------------------
@@ -662,12 +665,15 @@ def _shuffled(
     padding: Padding,
     dilation: Ints,
     groups: SupportsIndex,
+    method: Method,
 ) -> NDArray[Any]:
     return call(
-        problems.convolution,
-        (("input", input), ("weight", weight), ("bias", bias)),
-        rank, stride, padding, dilation, groups, "zeros", True,
-    )  # fmt: skip
+        problems.shuffled,
+        ("input", "weight", "bias"),
+        (input, weight, bias),
+        (rank, stride, padding, dilation, groups),
+        method=method,
+    )
 
 
 def shuffled_grouped_conv1d(
@@ -678,6 +684,8 @@ def shuffled_grouped_conv1d(
     padding: Padding = 0,
     dilation: Ints = 1,
     groups: SupportsIndex = 1,
+    *,
+    method: Method = "auto",
 ) -> NDArray[Any]:
     """1-D grouped convolution whose output channels are shuffled between the groups.
 
@@ -691,6 +699,8 @@ def shuffled_grouped_conv1d(
         `weight` and `bias` are in the order before the shuffle.
     stride, padding, dilation, groups
         As in `conv`, padded with zeros.
+    method
+        As in `conv`.
 
     Returns
     -------
@@ -716,7 +726,7 @@ def shuffled_grouped_conv1d(
            [ 4.],
            [31.]])
     """
-    return _shuffled(1, input, weight, bias, stride, padding, dilation, groups)
+    return _shuffled(1, input, weight, bias, stride, padding, dilation, groups, method)
 
 
 def shuffled_grouped_conv2d(
@@ -727,6 +737,8 @@ def shuffled_grouped_conv2d(
     padding: Padding = 0,
     dilation: Ints = 1,
     groups: SupportsIndex = 1,
+    *,
+    method: Method = "auto",
 ) -> NDArray[Any]:
     """2-D grouped convolution whose output channels are shuffled between the groups.
 
@@ -742,6 +754,8 @@ def shuffled_grouped_conv2d(
         In the order before the shuffle.
     stride, padding, dilation, groups
         As in `conv`, padded with zeros.
+    method
+        As in `conv`.
 
     Returns
     -------
@@ -780,7 +794,7 @@ def shuffled_grouped_conv2d(
     >>> fastconv.shuffled_grouped_conv2d(x, w, groups=2).ravel()
     array([ 1., 10.,  2., 20.])
     """
-    return _shuffled(2, input, weight, bias, stride, padding, dilation, groups)
+    return _shuffled(2, input, weight, bias, stride, padding, dilation, groups, method)
 
 
 def shuffled_grouped_conv3d(
@@ -791,6 +805,8 @@ def shuffled_grouped_conv3d(
     padding: Padding = 0,
     dilation: Ints = 1,
     groups: SupportsIndex = 1,
+    *,
+    method: Method = "auto",
 ) -> NDArray[Any]:
     """3-D grouped convolution whose output channels are shuffled between the groups.
 
@@ -804,6 +820,8 @@ def shuffled_grouped_conv3d(
         `weight` and `bias` are in the order before the shuffle.
     stride, padding, dilation, groups
         As in `conv`, padded with zeros.
+    method
+        As in `conv`.
 
     Returns
     -------
@@ -827,7 +845,7 @@ def shuffled_grouped_conv3d(
     >>> fastconv.shuffled_grouped_conv3d(x, w, groups=2).ravel()
     array([ 1., 10.,  2., 20.])
     """
-    return _shuffled(3, input, weight, bias, stride, padding, dilation, groups)
+    return _shuffled(3, input, weight, bias, stride, padding, dilation, groups, method)
 
 
 # ---- Flattened ----------------------------------------------------------------------
@@ -850,11 +868,13 @@ def _flattened(
 ) -> NDArray[Any]:
     if isinstance(bias, (tuple, list)) and _is_one_per_pass(bias):
         return _flattened_by_passes(rank, input, lateral, lines, bias, stride, padding, dilation)
+    names, arrays = zip(*lines, strict=True)
     return call(
         problems.flattened,
-        (("input", input), ("lateral", lateral), *lines, ("bias", bias)),
-        rank, stride, padding, dilation,
-    )  # fmt: skip
+        ("input", "lateral", *names, "bias"),
+        (input, lateral, *arrays, bias),
+        (rank, stride, padding, dilation),
+    )
 
 
 def _is_one_per_pass(bias: Sequence[ArrayLike | None]) -> bool:
@@ -896,27 +916,27 @@ def _flattened_by_passes(
     ones = (1,) * rank
     result = call(
         problems.convolution,
+        ("input", "weight", "bias"),
         (
-            ("input", arrays["input"]),
-            ("weight", arrays["lateral"].reshape(arrays["lateral"].shape + ones)),
-            ("bias", arrays.get("bias[0]")),
+            arrays["input"],
+            arrays["lateral"].reshape(arrays["lateral"].shape + ones),
+            arrays.get("bias[0]"),
         ),
-        rank, 1, 0, 1, 1, "zeros",
-    )  # fmt: skip
+        (rank, 1, 0, 1, 1, "zeros"),
+    )
     for axis, (name, _) in enumerate(lines):
         along = [slice(None), None] + [slice(None) if a == axis else None for a in range(rank)]
         result = call(
             problems.depthwise,
+            ("input", "weight", "bias"),
+            (result, arrays[name][tuple(along)], arrays.get(f"bias[{axis + 1}]")),
             (
-                ("input", result),
-                ("weight", arrays[name][tuple(along)]),
-                ("bias", arrays.get(f"bias[{axis + 1}]")),
+                rank,
+                tuple(stride[a] if a == axis else 1 for a in range(rank)),
+                tuple(pairs[a] if a == axis else (0, 0) for a in range(rank)),
+                tuple(dilation[a] if a == axis else 1 for a in range(rank)),
             ),
-            rank,
-            tuple(stride[a] if a == axis else 1 for a in range(rank)),
-            tuple(pairs[a] if a == axis else (0, 0) for a in range(rank)),
-            tuple(dilation[a] if a == axis else 1 for a in range(rank)),
-        )  # fmt: skip
+        )
     return result
 
 
@@ -1187,6 +1207,7 @@ def parallel_flattened_conv2d(
     weight = np.concatenate([vertical[:, :, :, 0], horizontal[:, :, 0, :]], axis=2)
     return call(
         problems.crossed,
-        (("input", input), ("weight", weight), ("bias", bias)),
-        kernel, stride, padding, dilation,
-    )  # fmt: skip
+        ("input", "weight", "bias"),
+        (input, weight, bias),
+        (kernel, stride, padding, dilation),
+    )

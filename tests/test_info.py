@@ -14,14 +14,17 @@ CONFIG = fastconv.show_config(mode="dicts")
 GEOMETRY = "stride=1, padding=0, dilation=1"
 SIGNATURES = {
     "conv conv1d conv2d conv3d": (
-        f"input, weight, bias=None, {GEOMETRY}, groups=1, *, padding_mode='zeros', out=None"
+        f"input, weight, bias=None, {GEOMETRY}, groups=1, *, padding_mode='zeros', out=None,"
+        " method='auto'"
     ),
     "conv_transpose conv_transpose1d conv_transpose2d conv_transpose3d": (
         "input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1,"
-        " *, out=None"
+        " *, out=None, method='auto'"
     ),
     "pointwise_conv": "input, weight, bias=None",
-    "depthwise_conv1d depthwise_conv2d depthwise_conv3d": f"input, weight, bias=None, {GEOMETRY}",
+    "depthwise_conv1d depthwise_conv2d depthwise_conv3d": (
+        f"input, weight, bias=None, {GEOMETRY}, *, method='auto'"
+    ),
     "separable_conv1d separable_conv2d separable_conv3d": (
         f"input, depthwise_weight, pointwise_weight, bias=None, {GEOMETRY}"
     ),
@@ -33,7 +36,7 @@ SIGNATURES = {
     ),
     "channel_shuffle": "input, groups",
     "shuffled_grouped_conv1d shuffled_grouped_conv2d shuffled_grouped_conv3d": (
-        f"input, weight, bias=None, {GEOMETRY}, groups=1"
+        f"input, weight, bias=None, {GEOMETRY}, groups=1, *, method='auto'"
     ),
     "flattened_conv1d": f"input, lateral, horizontal, bias=None, {GEOMETRY}",
     "flattened_conv2d": f"input, lateral, vertical, horizontal, bias=None, {GEOMETRY}",
