@@ -12,6 +12,7 @@ spatially_separable_conv2d, 3d           outer products of lines, for each chann
 channel_shuffle                          exchange of channels between groups
 shuffled_grouped_conv1d .. 3d            grouped, then shuffled
 flattened_conv1d .. 3d                   outer products of lines, across the channels, too
+pack                                     a weight prepared once for many calls
 parallel_flattened_conv2d                a vertical and a horizontal line, summed
 set_num_threads, get_num_threads         how many threads a call may use
 num_threads                              the same for a block of code
@@ -29,6 +30,8 @@ from fastconv.functional import *
 from fastconv.functional import __all__ as _functional
 from fastconv.info import *
 from fastconv.info import __all__ as _info
+from fastconv.packing import *
+from fastconv.packing import __all__ as _packing
 from fastconv.variants import *
 from fastconv.variants import __all__ as _variants
 
@@ -39,5 +42,6 @@ __all__ = [
     "set_num_threads",
     *_functional,
     *_info,
+    *_packing,
     *_variants,
 ]

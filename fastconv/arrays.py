@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastconv import engine, geometry
+from fastconv.engine.packed import PackedWeight
 from fastconv.engine.threads import get_num_threads
 
 _ndarray = np.ndarray
@@ -127,18 +128,19 @@ def _check_method(problem, method):
 class Call:
     """A planned call: what to allocate, what to run, and the method that was wanted."""
 
-    __slots__ = ("dtype", "fill", "method", "planned", "run", "shape")
+    __slots__ = ("dtype", "fill", "method", "planned", "run", "run_packed", "shape")
 
-    def __init__(self, problem, shape, fill, dtype, method):
+    def __init__(self, problem, shape, fill, dtype, method, packed):
         self.dtype = dtype
         self.shape = shape
         self.fill = fill
         self.method = method
-        self.planned = self.run = None
+        self.planned = self.run = self.run_packed = None
         if problem is not None and 0 not in shape:
             wanted = "direct" if isinstance(method, Unasked) else method
-            self.planned = engine.Planned(problem, wanted, get_num_threads())
+            self.planned = engine.Planned(problem, wanted, get_num_threads(), packed)
             self.run = self.planned.run
+            self.run_packed = self.planned.run_packed
 
 
 def call(describe, names, operands, parameters, out=None, method=ONLY) -> NDArray[Any]:
@@ -161,13 +163,21 @@ def call(describe, names, operands, parameters, out=None, method=ONLY) -> NDArra
     """
     if operands[-1] is None:
         operands = operands[:-1]
+    packed = None
+    weight = operands[1]
+    if type(weight) is PackedWeight:
+        if len(names) == 3:
+            packed = (weight,)
+            operands = (operands[0], weight._array, *operands[2:])
+        else:
+            operands, packed = _unpacked(names, operands)
     # What follows is most of the time of the smallest calls: one look-up for plain arrays.
     if type(method) is not str:
         _check_method(None, method)
     values = parameters if _PLAIN.issuperset(map(type, parameters)) else repr(parameters)
     strides = None if out is None else _strides_of(out)
     dtype = getattr(operands[0], "dtype", None)
-    key = [describe, method, get_num_threads(), values, strides, dtype]
+    key = [describe, method, get_num_threads(), values, strides, packed is None, dtype]
     planned = None
     for array in operands:
         if type(array) is not _ndarray or array.dtype is not dtype:
@@ -179,7 +189,11 @@ def call(describe, names, operands, parameters, out=None, method=ONLY) -> NDArra
     else:
         planned = _calls.get(tuple(key))
     if planned is None:
-        operands, planned = _planned(describe, names, operands, parameters, out, method, key[2:5])
+        operands, planned = _planned(describe, names, operands, parameters, out, method, key[2:6])
+    if packed and planned.dtype != weight._array.dtype:
+        raise TypeError(
+            f"the weight is packed for {weight.dtype}, the call would compute in {planned.dtype}"
+        )
     if out is not None:
         _check_out(out, planned.shape, planned.dtype, dict(zip(names, operands, strict=False)))
     calls = recorded.get()
@@ -193,8 +207,22 @@ def call(describe, names, operands, parameters, out=None, method=ONLY) -> NDArra
         axis = len(planned.shape) - planned.fill - 1
         out[...] = bias.reshape((1,) * axis + (-1,) + (1,) * planned.fill)
     if planned.run is not None:
-        planned.run(operands, out)
+        if packed:
+            planned.run_packed(operands, out, packed)
+        else:
+            planned.run(operands, out)
     return out
+
+
+def _unpacked(names, operands):
+    """The operands without packed ones, and those if they are all of the weights."""
+    packed = tuple(operand for operand in operands if type(operand) is PackedWeight)
+    if len({operand.dtype for operand in packed}) > 1:
+        raise TypeError("the weights are packed for different dtypes")
+    arrays = tuple(
+        operand.array if type(operand) is PackedWeight else operand for operand in operands
+    )
+    return arrays, packed if len(packed) == len(names) - 2 else None
 
 
 def _planned(describe, names, operands, parameters, out, method, key):
@@ -224,7 +252,7 @@ def _planned(describe, names, operands, parameters, out, method, key):
         _check_method(problem, method)
         if out is not None:
             _check_out(out, shape, dtype, arrays)
-        planned = Call(problem, shape, fill, dtype, method)
+        planned = Call(problem, shape, fill, dtype, method, not key[5])
         if len(_calls) >= _MOST_CALLS:
             _calls.clear()
         _calls[key] = planned

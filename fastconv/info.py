@@ -155,7 +155,7 @@ def _choice(call: arrays.Call) -> tuple[str, set[str]]:
     """Why a call is computed as it is, and the methods that it could be asked for."""
     if call.method is arrays.ONLY:
         return call.method.why, {"direct"}
-    estimates = engine.estimates(call.planned.problem)
+    estimates = engine.estimates(call.planned.problem, call.planned.packed)
     reason = "asked for"
     if isinstance(call.method, arrays.Unasked):
         reason = call.method.why

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastconv import geometry, problems
 from fastconv._types import Ints, Method, Padding
 from fastconv.arrays import as_array, as_operand, call, promoted
+from fastconv.engine.packed import PackedWeight
 
 __all__ = [
     "channel_shuffle",
@@ -83,6 +84,7 @@ def pointwise_conv(
             [[-8., -8.],
              [-8., -8.]]]])
     """
+    packed = weight if isinstance(weight, PackedWeight) else None
     weight = as_array("weight", weight)
     if weight.ndim == 2:
         input = as_array("input", input)
@@ -92,7 +94,7 @@ def pointwise_conv(
                 f"(Cout, Cin), got {input.shape}"
             )
         if input.ndim == 2:
-            return pointwise_conv(input[..., None], weight, bias)[..., 0]
+            return pointwise_conv(input[..., None], packed or weight, bias)[..., 0]
         weight = weight[(...,) + (None,) * (input.ndim - 2)]
     if not 3 <= weight.ndim <= 5 or weight.shape[2:] != (1,) * (weight.ndim - 2):
         raise ValueError(
@@ -101,7 +103,7 @@ def pointwise_conv(
     return call(
         problems.convolution,
         ("input", "weight", "bias"),
-        (input, weight, bias),
+        (input, packed.viewed(weight) if packed else weight, bias),
         (None, 1, 0, 1, 1, "zeros"),
     )
 

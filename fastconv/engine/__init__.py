@@ -33,6 +33,22 @@ def _aligned_bytes(count):
     return memory[start : start + count]
 
 
+def _taken(size):
+    """A workspace of at least so many bytes."""
+    try:
+        workspace = _workspaces.pop()
+    except IndexError:
+        workspace = None
+    if workspace is None or workspace.size < size:
+        workspace = kernels.Workspace(_aligned_bytes(size))
+    return workspace
+
+
+def _given_back(workspace):
+    if len(_workspaces) < _KEEP and workspace.size <= _KEEP_BYTES:
+        _workspaces.append(workspace)
+
+
 def _program(plan):
     """The function that runs a plan for the kernels, in a workspace of its own."""
     run, count = plan.program.run, plan.threads
@@ -41,29 +57,65 @@ def _program(plan):
     def run_program(operands, output, prepared=None):
         if count > 1:
             threads.team_started()
-        try:
-            workspace = _workspaces.pop()
-        except IndexError:
-            workspace = None
-        size = rest if prepared else whole
-        if workspace is None or workspace.size < size:
-            workspace = kernels.Workspace(_aligned_bytes(size))
+        workspace = _taken(rest if prepared else whole)
         again = run(operands, output, workspace, count, prepared)
-        if len(_workspaces) < _KEEP and workspace.size <= _KEEP_BYTES:
-            _workspaces.append(workspace)
+        _given_back(workspace)
         return again
 
     return run_program
 
 
-def prepare(plan, operands):
+def _direct(plan):
+    """The function that runs one plan or, image by image, two in turn."""
+    if not isinstance(plan, planning.Sequence):
+        return _program(plan)
+    first, second = _program(plan.first), _program(plan.second)
+
+    def run_sequence(operands, output, prepared=None):
+        between = _taken(plan.between)
+        memory = between.bytes
+        given, *rest = operands
+        images = range(len(given)) if plan.images > 1 else [...]
+        for i in images:
+            first((given[i], *rest), memory)
+            second((memory, *rest), output[i], prepared)
+        _given_back(between)
+        return ()
+
+    return run_sequence
+
+
+def _fan(plan):
+    """The function that runs the plans of a fan, whose weights are packed once."""
+    runs = [_program(each) for each in plan.plans]
+    if len(runs) == 1:
+        return runs[0]
+
+    def run_fan(operands, output, prepared=None):
+        own = None if prepared else _taken(plan.weights)
+        if own:
+            prepared = prepare(plan, operands, own)
+        again = [run(operands, output, prepared) for run in runs]
+        if own:
+            _given_back(own)
+        return sorted({image for images in again for image in images})
+
+    return run_fan
+
+
+def prepare(plan, operands, weights=None):
     """The weights of a plan for the kernels packed, for many runs."""
-    weights = kernels.Workspace(_aligned_bytes(plan.weights))
-    plan.program.pack(operands, weights, kernels.Workspace(_aligned_bytes(plan.workspace)))
+    if plan.threads > 1:
+        threads.team_started()
+    if weights is None:
+        weights = kernels.Workspace(_aligned_bytes(plan.weights))
+    workspace = _taken(plan.workspace - plan.saved)
+    plan.program.pack(operands, weights, workspace, plan.threads)
+    _given_back(workspace)
     return weights
 
 
-def _direct_cycles(problem, limit):
+def _direct_cycles(problem, limit, packed):
     """The multiply-adds alone, at nearly two vectors a cycle."""
     lanes = kernels.VECTOR // problem.dtype.itemsize
     z, y, x = problem.grid
@@ -95,15 +147,19 @@ class _Method(NamedTuple):
 
 
 METHODS = {
-    "direct": _Method(lambda problem: None, _direct_cycles, planning.plan, _program),
-    # To be winograd.refusal, once its error is bounded and tested.
+    "direct": _Method(lambda problem: None, _direct_cycles, planning.plan, _direct),
     "winograd": _Method(
-        lambda problem: "it is not built",
-        lambda problem, _: winograd.cycles(problem),
-        winograd.plan,
-        _program,
+        winograd.refusal,
+        lambda problem, _, packed: winograd.cycles(problem, packed),
+        lambda problem, threads, _: winograd.plan(problem, threads),
+        _fan,
     ),
-    "fft": _Method(fourier.refusal, fourier.cycles, fourier.Plan, lambda plan: plan.run),
+    "fft": _Method(
+        fourier.refusal,
+        lambda problem, limit, _: fourier.cycles(problem, limit),
+        lambda problem, threads, _: fourier.Plan(problem, threads),
+        lambda plan: plan.run,
+    ),
 }
 
 
@@ -122,7 +178,7 @@ def check(problem, method):
         raise ValueError(f"method {method!r} cannot compute this: {refusal}")
 
 
-def estimates(problem, limited=False):
+def estimates(problem, packed=False, limited=False):
     """Cycles of one image by each method that accepts the problem; inf, if limited, for losers.
 
     They depend on the geometry of one image and the instruction set, on nothing else: methods
@@ -133,7 +189,7 @@ def estimates(problem, limited=False):
     for name, method in METHODS.items():
         if method.refusal(problem) is None:
             limit = min(found.values(), default=math.inf) if limited else math.inf
-            found[name] = method.cycles(problem, limit)
+            found[name] = method.cycles(problem, limit, packed)
     return found
 
 
@@ -143,28 +199,48 @@ class Planned:
     `run(operands, output)` computes; the operands are the input, the weights, the biases.
     """
 
-    __slots__ = ("_compute", "_one", "plan", "problem", "run", "threads")
+    __slots__ = ("_compute", "_key", "_one", "packed", "plan", "problem", "run", "threads")
 
-    def __init__(self, problem, method, threads):
+    def __init__(self, problem, method, threads, packed=False):
         if method == "auto":
-            found = estimates(problem, limited=True)
+            found = estimates(problem, packed, limited=True)
             method = min(found, key=found.get)
         self.problem = problem
+        self.packed = packed
         self.threads = threads
-        self.plan = METHODS[method].plan(problem, threads)
+        self.plan = METHODS[method].plan(problem, threads, packed)
         self._compute = METHODS[method].runner(self.plan)
+        self._key = getattr(self.plan, "key", None)
         self._one = None
         self.run = self._compute if method == "direct" else self._run
 
-    def _run(self, operands, output):
+    def run_packed(self, operands, output, weights):
+        """Compute with packed weights, which keep what is prepared of them."""
+        if self._key is None:
+            self.run(operands, output)
+            return
+        first = weights[0]
+        key = self._key
+        if len(weights) > 1:
+            key = (key, *map(id, weights[1:]))
+        prepared = first.prepared.get(key)
+        if prepared is None:
+            # The others are kept as long as what is known by their identities.
+            prepared = first.prepare(key, prepare(self.plan, operands), weights[1:])
+        if self.run is self._compute:
+            self._compute(operands, output, prepared)
+        else:
+            self._run(operands, output, prepared)
+
+    def _run(self, operands, output, *prepared):
         """Compute, and compute images again, directly, in which something is not finite.
 
         Whether that came with the operands or is an overflow on the way: what reaches how far
         is defined by the direct sums.
         """
-        again = self._compute(operands, output)
+        again = self._compute(operands, output, *prepared)
         if again and self._one is None:
-            self._one = _program(planning.plan(self.problem._replace(images=1), self.threads))
+            self._one = _direct(planning.plan(self.problem._replace(images=1), self.threads))
         given, *rest = operands
         for i in again:
             # Without an axis for images there is but one.

@@ -2,7 +2,8 @@
 
 This file is compiled once for each instruction set (see setup.py and dispatch.py), with
 what it cimports: plan.pxd (the structures), lay_out.pxd, multiply.pxd, store.pxd and
-weights.pxd (the stages), simd.pxd over simd.h (vectors).
+weights.pxd (the stages), filter.pxd and winograd.pxd (ways of their own), simd.pxd over simd.h
+(vectors).
 
 A. A *plan* (planning.py) cuts the output into *tiles*: one image, one group, a box of
    output positions. Threads take tiles; a sum is never split between threads.
@@ -29,6 +30,12 @@ F. Where an image is so small that its positions would not fill the vectors, a p
    positions. Bands and swapped passes add up the same terms in the same order, so the bits
    are the same.
 
+G. Many input channels may take turns in the scratch, in *parts*; their sums wait in it. Where
+   much of what the taps meet is the zeros around the input, taps are set *apart* in each part,
+   and a tile leaves out those that meet nothing else.
+H. Small filters of single channels (filter.pxd), and linear maps to few channels, read the
+   input in place. 3x3 kernels may take Winograd's way (winograd.pxd).
+
 All offsets and strides are in bytes, and all of them fit a Py_ssize_t: planning.py checks.
 """
 
@@ -44,7 +51,9 @@ from fastconv.engine.multiply cimport multiply_bands, multiply_vectors
 from fastconv.engine.plan cimport *
 from fastconv.engine.simd cimport *
 from fastconv.engine.store cimport multiply_to_output, store_panel
-from fastconv.engine.weights cimport gather, lay_biases, pack_block, weights_of
+from fastconv.engine.weights cimport (
+    gather, lay_biases, pack_block, transpose, weights_of,
+)
 from fastconv.engine.winograd cimport (
     PRODUCTS, SHORT, TILE, transform_inputs, transform_results, transformed,
     transformed_plane,
@@ -283,6 +292,30 @@ cdef void gather_positions(
                 target += lengths[i]
 
 
+cdef void store_turned(
+    char *out, Py_ssize_t pitch, const char *panel, Py_ssize_t height, Py_ssize_t width, real *_,
+) noexcept nogil:
+    """Rows of positions, two vectors of output channels each, to channels of positions."""
+    cdef Py_ssize_t size = sizeof(real)
+    cdef Py_ssize_t lanes = VECTOR_BYTES // size
+    cdef Py_ssize_t whole = width // lanes
+    cdef Py_ssize_t i = 0
+    cdef Py_ssize_t j, rows, k
+    while i < height:
+        rows = min(lanes, height - i)
+        if real is double:
+            transpose(out + i * size, pitch, panel + i * 2 * VECTOR_BYTES, 2 * VECTOR_BYTES,
+                      whole, <int> rows, <vd *> NULL)
+        else:
+            transpose(out + i * size, pitch, panel + i * 2 * VECTOR_BYTES, 2 * VECTOR_BYTES,
+                      whole, <int> rows, <vf *> NULL)
+        for j in range(whole * lanes, width):
+            for k in range(i, i + rows):
+                (<real *> (out + j * pitch))[k] = (
+                    <const real *> (panel + k * 2 * VECTOR_BYTES))[j]
+        i += lanes
+
+
 cdef void run_swapped(
     Memory memory, Memory packed, Py_ssize_t scratch, Table table, const char **operands,
     char *output, const Plan *plan, const Pass *step, const Tile *tile, real *kind,
@@ -303,6 +336,10 @@ cdef void run_swapped(
     cdef char *panel = &memory[scratch + plan.panel]
     cdef char *out
     cdef const char *zeros = <const char *> (<Worker *> &memory[scratch]).zeros
+    # Whether positions follow each other in the output.
+    cdef bint in_turn = step.out_x == size and (
+        count == rows_x or step.out_y == rows_x * size and (
+            count == rows_x * rows_y or step.out_z == rows_y * step.out_y))
     if count <= 0:
         return
     if (<Worker *> &memory[scratch]).prepared:
@@ -332,6 +369,12 @@ cdef void run_swapped(
                 &memory[scratch + step.positions + at * (step.taps + 1) * size], zeros, panel,
                 2 * VECTOR_BYTES, 2 if width * size > VECTOR_BYTES else 1, <int> height, False,
                 kind)
+            if in_turn:
+                out = (output + step.out_offset + tile.image * step.out_image
+                       + tile.group * step.out_group + m * step.out_channel
+                       + tile.z * step.out_z + tile.y * step.out_y + (tile.x + at) * size)
+                store_turned(out, step.out_channel, panel, height, width, kind)
+                continue
             for i in range(height):
                 out = (output + step.out_offset + tile.image * step.out_image
                        + tile.group * step.out_group + m * step.out_channel
@@ -535,6 +578,21 @@ cdef void pack(
         index -= blocks
 
 
+cdef void pack_all(
+    Memory memory, Memory packed, Table table, const char **operands, const Plan *plan,
+    const Pass *passes, int threads, real *kind,
+) noexcept nogil:
+    cdef Py_ssize_t blocks = weight_blocks(plan, passes)
+    cdef Py_ssize_t i
+    if threads == 1:
+        for i in range(blocks):
+            pack(i, memory, packed, plan.scratch, table, operands, plan, passes, kind)
+        return
+    for i in prange(blocks, schedule='static', num_threads=threads):
+        pack(i, memory, packed, plan.scratch + omp_get_thread_num() * plan.scratch_size, table,
+             operands, plan, passes, kind)
+
+
 cdef void run_all(
     Memory memory, Memory packed, bint prepared, Table table, const char **operands,
     char *output, const Plan *plan, const Pass *passes, int threads, real *kind,
@@ -598,6 +656,11 @@ cdef class Workspace:
     def size(self):
         return self.memory.shape[0]
 
+    @property
+    def bytes(self):
+        """The memory, for what is an operand of one plan and the output of another."""
+        return self.memory
+
 
 cdef class Program:
     """A plan that runs: the integers of planning.py as the structures of this file."""
@@ -642,7 +705,7 @@ cdef class Program:
             return ()
         return [i for i in range(self.plan.images) if workspace.memory[self.plan.flags + i]]
 
-    def pack(self, tuple operands, Workspace target, Workspace workspace):
+    def pack(self, tuple operands, Workspace target, Workspace workspace, int threads):
         """Pack the weights of all passes, once for many runs."""
         cdef const char *addresses[OPERANDS]
         cdef const Pass *passes = <const Pass *> &self.passes[0]
@@ -652,13 +715,12 @@ cdef class Program:
         if passes[0].apart:
             target.memory[passes[0].infinite] = 0
         with nogil:
-            for i in range(weight_blocks(&self.plan, passes)):
-                if self.is_double:
-                    pack(i, workspace.memory, target.memory, self.plan.scratch, self.table,
-                         addresses, &self.plan, passes, <double *> NULL)
-                else:
-                    pack(i, workspace.memory, target.memory, self.plan.scratch, self.table,
-                         addresses, &self.plan, passes, <float *> NULL)
+            if self.is_double:
+                pack_all(workspace.memory, target.memory, self.table, addresses, &self.plan,
+                         passes, threads, <double *> NULL)
+            else:
+                pack_all(workspace.memory, target.memory, self.table, addresses, &self.plan,
+                         passes, threads, <float *> NULL)
 
 
 # ---- For planning.py and the benchmarks ---------------------------------------------
@@ -702,7 +764,10 @@ def peak_work(Py_ssize_t turns, bint is_double):
 
 VECTOR = VECTOR_BYTES
 ROWS = ROWS_LIMIT
-FORMS = {"direct": DIRECT, "swapped": SWAPPED, "pointwise": POINTWISE, "filter": FILTER, "winograd": WINOGRAD}
+FORMS = {
+    "direct": DIRECT, "swapped": SWAPPED, "pointwise": POINTWISE, "filter": FILTER,
+    "winograd": WINOGRAD,
+}
 BAND_ROWS = BAND
 TABLE_SLACK = AHEAD
 

@@ -239,7 +239,6 @@ cdef inline Py_ssize_t multiply_bands(
     return row_count
 
 
-
 # ---- Lines --------------------------------------------------------------------------
 
 cdef inline void multiply_line(

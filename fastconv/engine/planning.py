@@ -167,6 +167,7 @@ class Plan(NamedTuple):
     """What `engine.run` needs, and `explain` tells.
 
     In bytes: `workspace`, `weights` if they are packed beforehand, which saves `saved` of it.
+    Plans of the same `key` read packed weights in the same order.
     """
 
     program: object
@@ -174,6 +175,7 @@ class Plan(NamedTuple):
     workspace: int
     weights: int
     saved: int
+    key: str
     tile: tuple[int, int, int]
     tasks: int
     flops: int
@@ -187,6 +189,8 @@ WORTH_A_THREAD = 50_000
 #: Bytes of a row of the panel from which results go to a strided output: not a power of
 #: two, or all rows would fall on the same cache lines.
 PANEL = 2048 + 64
+#: Bytes of an image between two problems that take turns.
+MOST_BETWEEN = 1 << 23
 #: At least a vector, which may run over the end of what it is for.
 VECTOR = 64
 #: The size of kernels.Worker, rounded up.
@@ -401,7 +405,7 @@ class _Costs:
             problem.groups * s.groups * s.outputs * s.inputs * len(s.taps) for s in problem.steps
         )
 
-    def direct(self, splits=1):
+    def direct(self, packed, splits=1):
         """Cycles that all tiles share, of one tile's lay-out, of its multiplication.
 
         With the input channels in so many parts, one after the other.
@@ -445,9 +449,10 @@ class _Costs:
             multiply = multiply + step.groups * planes * depth * reached * (
                 vectors * step.outputs * taps / 2 + runs * 30 + store
             )
-        return self.weights * 0.8, self.lay_out, multiply * self._spill(scratch)
+        once = 0 if packed else self.weights * 0.8
+        return once, self.lay_out, multiply * self._spill(scratch)
 
-    def swapped(self):
+    def swapped(self, packed):
         """The same where vectors run over output channels."""
         positions = math.prod(self.tiles)
         blocks = np.ceil(positions / kernels.ROWS)
@@ -460,8 +465,8 @@ class _Costs:
             scratch = scratch + taps * (positions * self.size + 2 * kernels.VECTOR)
             lay_out = lay_out + taps * positions * 0.7
             multiply = multiply + columns * (
-                taps * (rows + 2 * self.lanes * 0.4)
-                + blocks * 30 + positions * 2 * self.lanes * 1.2
+                taps * (rows + (0 if packed else 2 * self.lanes * 0.4))
+                + blocks * 30 + positions * 2 * self.lanes * 0.5
             )  # fmt: skip
         return 0.0, lay_out, multiply * self._spill(scratch)
 
@@ -529,7 +534,7 @@ def _leaves_out(problem):
     return share < 0.85
 
 
-def _choose(problem, threads):
+def _choose(problem, threads, packed):
     """The lay-out, tile, chunks of output channels and whether to swap, for the least time."""
     grids = np.meshgrid(*map(sizes, problem.grid), indexing="ij")
     tiles = [t.ravel().astype(np.float64) for t in grids]
@@ -543,13 +548,13 @@ def _choose(problem, threads):
     ways = []
     for axes in _lay_outs(problem):
         costs = _Costs(problem, axes, tiles)
-        ways.append((axes, False, kernels.ROWS, 1, costs.direct()))
+        ways.append((axes, False, kernels.ROWS, 1, costs.direct(packed)))
         for splits in (2, 4, 8, 16, 32, 64) if len(problem.steps) == 1 else ():
             step = problem.steps[0]
             if step.groups == 1 and step.outputs > 1 and step.inputs >= 16 * splits:
-                ways.append((axes, False, kernels.ROWS, splits, costs.direct(splits)))
+                ways.append((axes, False, kernels.ROWS, splits, costs.direct(packed, splits)))
         if side_by_side and not fixed and all(s.inputs and s.groups == 1 for s in problem.steps):
-            ways.append((axes, True, 2 * costs.lanes, 1, costs.swapped()))
+            ways.append((axes, True, 2 * costs.lanes, 1, costs.swapped(packed)))
     best = None
     for axes, swapped, height, splits, (once, lay_out, multiply) in ways:
         blocks = min((-(-s.outputs // height) for s in problem.steps), default=1)
@@ -567,8 +572,99 @@ def _choose(problem, threads):
     return best
 
 
-def plan(problem, threads):
-    """Plan `problem` for at most so many threads."""
+def _contiguous(channels, sizes, size):
+    """Strides from channel to channel and along three axes."""
+    z, y, x = sizes
+    return z * y * x * size, (y * x * size, x * size, size)
+
+
+def _by_itself(step, output):
+    """A step whose inner groups become groups of the problem."""
+    _, inner, channel, input_ = step.strides
+    return step._replace(groups=1, strides=(inner, 0, channel, input_), output=output)
+
+
+def in_turn(problem):
+    """Two problems instead of a chain that mixes channels, and what is between them.
+
+    Where an image's intermediate result is small, it stays in the cache as a whole, and each
+    of the two can be computed in the way that is best for it. None where a chain is better.
+    """
+    first, *others = problem.steps
+    if not others or first.output is not None:
+        return None
+    size = problem.dtype.itemsize
+    strides = problem.in_strides
+    mixes_last = first.groups == problem.channels and len(others) == 1 and others[0].groups == 1
+    mixes_first = first.groups == 1 and problem.groups == 1 and first.taps == [(0, 0, 0)]
+    sizes = problem.grid if mixes_last else problem.sizes
+    count = first.groups * first.outputs
+    channel, along = _contiguous(count, sizes, size)
+    if count * channel > MOST_BETWEEN or not (mixes_last or mixes_first):
+        return None
+    if mixes_last:
+        between = Output(0, 0, first.outputs * channel, 0, channel, along, sizes)
+        before = problem._replace(
+            images=1,
+            groups=problem.channels,
+            channels=1,
+            in_strides=(0, strides[2], strides[2], *strides[3:]),
+            steps=[_by_itself(first, between)],
+        )
+        after = problem._replace(
+            images=1, channels=count, sizes=sizes, in_strides=(0, 0, channel, *along),
+            border=0, stride=(1, 1, 1),
+        )._replace(steps=others)  # fmt: skip
+        return (before, after, count * channel) if _is_filter(before) else None
+    before = problem._replace(
+        images=1, in_strides=(0, *strides[1:]), grid=sizes, stride=(1, 1, 1),
+        steps=[first._replace(output=Output(0, 0, 0, 0, channel, along, sizes))],
+    )  # fmt: skip
+    after = problem._replace(
+        images=1,
+        groups=count,
+        channels=1,
+        in_strides=(0, channel, channel, *along),
+        steps=[
+            _by_itself(s, s.output and s.output._replace(group=s.output.inner, inner=0))
+            for s in others
+        ],
+    )
+    return before, after, count * channel
+
+
+class Sequence(NamedTuple):
+    """The plans of two problems, for each image in turn."""
+
+    first: Plan
+    second: Plan
+    between: int
+    images: int
+
+    def __getattr__(self, name):
+        """What both come to, as far as `explain` and packing are concerned."""
+        first, second = getattr(self.first, name), getattr(self.second, name)
+        if name == "method":
+            return f"{first}; then {second}"
+        if name in ("tasks", "flops"):
+            return self.images * (first + second)
+        return max(first, second) if name in ("threads", "workspace") else second
+
+
+def plan(problem, threads, packed=False):
+    """Plan `problem` for at most so many threads, its weights packed beforehand or not."""
+    parts = in_turn(problem)
+    if parts:
+        return Sequence(
+            _plan(parts[0], threads, packed),
+            _plan(parts[1], threads, packed),
+            parts[2],
+            problem.images,
+        )
+    return _plan(problem, threads, packed)
+
+
+def _plan(problem, threads, packed):
     problem = _column(_flat(problem))
     if _is_few(problem):
         return _few(problem, threads)
@@ -576,10 +672,10 @@ def plan(problem, threads):
         return _filter(_together(problem), threads)
     problem = _together(problem)
     size = problem.dtype.itemsize
-    choice = _choose(problem, 1)
+    choice = _choose(problem, 1, packed)
     threads = max(1, min(threads, int(choice.cycles) // WORTH_A_THREAD))
     if threads > 1:
-        choice = _choose(problem, threads)
+        choice = _choose(problem, threads, packed)
     _, axes, tile, chunks, swapped, splits = choice
     left_out = _leaves_out(problem)
     parts = splits if splits > 1 or left_out else 0
@@ -634,7 +730,7 @@ def plan(problem, threads):
                 problem.stride[1], step, places, source.channel, pitch, size, start
             )
         # Sums that wait for the next channels; rows do not share their cache lines.
-        sums_pitch = tile[0] * aligned(((tile[1] - 1) * pitch + tile[2] * size)) + VECTOR
+        sums_pitch = tile[0] * aligned((tile[1] - 1) * pitch + tile[2] * size) + VECTOR
         passes.append(
             Pass(
                 planes=target.planes if target else 1,
@@ -831,11 +927,21 @@ def finished(
         scratch + threads * scratch_size + saved,
         weights,
         saved,
+        repr((problem.dtype.str, problem.groups, splits, [_weights_of(p, table) for p in passes])),
         tile,
         tasks,
         operations,
         method,
     )
+
+
+def _weights_of(each, table):
+    """All that the order of a pass's packed weights depends on."""
+    return (
+        each.form, each.apart, each.groups, each.channels, each.blocks, each.reduction,
+        each.operand, each.packed, each.weight_outer, each.weight_inner, each.weight_channel,
+        table[each.gather : each.gather + each.taps],
+    )  # fmt: skip
 
 
 def flops(problem):

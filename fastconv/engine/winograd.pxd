@@ -171,13 +171,16 @@ cdef inline Py_ssize_t transformed(
 cdef inline void transform_weights(
     char *target, const char *source, Py_ssize_t reduction, Py_ssize_t valid, vector *_,
 ) noexcept nogil:
-    """G g Gt of `valid` bytes of output channels: [reduction][9][valid] to [36][reduction][valid]."""
+    """G g Gt of `valid` bytes of output channels.
+
+    From [reduction][9][valid] to [36][reduction][valid].
+    """
     cdef vector g[9]
     cdef vector half[18]
     cdef vector u[PRODUCTS]
-    cdef Py_ssize_t k, done, width
+    cdef Py_ssize_t _k, done, width
     cdef int i
-    for k in range(reduction):
+    for _k in range(reduction):
         done = 0
         while done < valid:
             width = min(valid - done, VECTOR_BYTES)
@@ -220,10 +223,10 @@ cdef inline void transform_results(
     cdef vector y[16]
     cdef vector z[4]
     cdef vector b[1]
-    cdef Py_ssize_t v
+    cdef Py_ssize_t _v
     cdef int i
     BROADCAST(b[0], bias)
-    for v in range(vectors):
+    for _v in range(vectors):
         for i in range(PRODUCTS):
             LOAD(m[i], source + i * plane_pitch)
         for i in range(EDGE):

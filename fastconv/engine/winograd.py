@@ -1,15 +1,16 @@
 """Plans for Winograd's minimal filtering F(4x4, 3x3); winograd.pxd says what it is."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
 from fastconv.engine.dispatch import kernels
 from fastconv.engine.planning import (
-    SCRATCH_BUDGET,
     WORKER_BYTES,
     WORTH_A_THREAD,
     Pass,
+    Plan,
     aligned,
     axis,
     buffer,
@@ -20,6 +21,8 @@ from fastconv.engine.planning import (
 )
 
 TILE = 4
+#: Half a second-level cache, of any machine: the choice of a method must not depend on it.
+CACHE = 1 << 19
 PLANES = 36
 
 
@@ -98,15 +101,15 @@ class _Choice:
             PLANES * step.outputs * reduction * vectors * 0.5
             + PLANES * blocks * np.ceil(vectors / kernels.vectors(height)) * 30
             + step.outputs * (vectors * 230 + y * TILE * (10 + x * size / 16))
-            + weights / (8 if weights > 2 * SCRATCH_BUDGET else 32)
+            + weights / (8 if weights > 2 * CACHE else 32)
             # Tiles that outgrow the second-level cache are read ahead well, up to a size.
-            + np.maximum(seen - 6 * SCRATCH_BUDGET, 0) * blocks / 16
-            + np.maximum(results - SCRATCH_BUDGET, 0) * blocks / 5
+            + np.maximum(seen - 6 * CACHE, 0) * blocks / 16
+            + np.maximum(results - CACHE, 0) * blocks / 5
         )
         count = problem.images * problem.groups * problem.grid[0]
         count = count * np.ceil(grid[0] / y) * np.ceil(grid[1] / x)
         # Many transformed weights go to memory and come back.
-        once = problem.groups * weights / threads / (2.4 if weights > 2 * SCRATCH_BUDGET else 6)
+        self.once = once = problem.groups * weights / threads / (2.4 if weights > 2 * CACHE else 6)
         self.cycles = math.inf
         for chunks in sorted({1, threads, 2 * threads}):
             if chunks > blocks:
@@ -119,16 +122,30 @@ class _Choice:
                 self.tile = (1, TILE * int(y[at]), TILE * int(x[at]))
 
 
-def cycles(problem):
-    """About how many cycles one thread would take."""
+def cycles(problem, packed):
+    """About how many cycles one thread would take, with weights packed beforehand or not."""
     reduction = problem.channels * len({tap[0] for tap in problem.steps[0].taps})
     parts = _parts(problem)
-    return len(parts) * _Choice(_tiled(parts[0]), reduction, 1).cycles
+    choice = _Choice(_tiled(parts[0]), reduction, 1)
+    cycles = len(parts) * (choice.cycles - choice.once) + (0 if packed else choice.once)
+    # Direct sums are counted at two vectors a cycle, which not all machines reach.
+    return 0.8 * cycles
+
+
+class Fan(NamedTuple):
+    """Plans of the parts of one output, which share their packed weights."""
+
+    plans: list[Plan]
+
+    def __getattr__(self, name):
+        """What all of them have in common, as far as `explain` is concerned."""
+        values = [getattr(plan, name) for plan in self.plans]
+        return sum(values) if name in ("tasks", "flops") else values[0]
 
 
 def plan(problem, threads):
-    """Plans for at most so many threads, one for each part of the output."""
-    return [_plan(part, threads) for part in _parts(problem)]
+    """Plan `problem` for at most so many threads."""
+    return Fan([_plan(part, threads) for part in _parts(problem)])
 
 
 def _plan(problem, threads):
