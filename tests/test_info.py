@@ -48,10 +48,12 @@ SIGNATURES = {
 FUNCTIONS = {name: text for names, text in SIGNATURES.items() for name in names.split()}
 OTHERS = (
     "Explanation",
+    "PackedWeight",
     "__version__",
     "explain",
     "get_num_threads",
     "num_threads",
+    "pack",
     "set_num_threads",
     "show_config",
 )
@@ -82,6 +84,13 @@ def test_version():
 
 
 # Configuration
+
+
+def test_flops_of_passes_in_turn():
+    shapes = (5, 8, 20, 20), (8, 1, 3, 3), (16, 8)
+    plan = fastconv.explain(fastconv.separable_conv2d, *map(np.zeros, shapes), padding=1)
+    assert "then" in plan.method
+    assert plan.flops == 2 * 5 * 400 * (8 * 9 + 16 * 8)
 
 
 def test_configuration():

@@ -16,9 +16,12 @@ CORE = [
     "test_conv.py::test_out_may_be_any_view",
     "test_conv.py::test_reaches_only_the_windows_that_cover_it",
     "test_conv.py::test_subnormal_numbers_are_kept",
+    "test_packing.py::test_same_bits",
+    "test_paths.py",
     "test_transposed.py::test_every_width",
     "test_variants.py::test_every_function",
     "test_threads.py::test_few_and_many_tiles",
+    "test_winograd.py::test_every_width",
 ]
 
 IMPORT = """

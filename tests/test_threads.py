@@ -189,7 +189,7 @@ fastconv.set_num_threads(4)
 child = os.fork()
 signal.alarm(40)
 y = fastconv.conv2d(x, w)
-assert (y == 144).all()
+assert abs(y - 144).max() < 1e-11
 assert fastconv.get_num_threads() == 4
 if child:
     assert os.waitpid(child, 0)[1] == 0
