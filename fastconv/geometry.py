@@ -218,7 +218,10 @@ def padded_from(place, size, border):
 
 
 def fast_length(least):
-    """The smallest number from `least` on that has no prime factor beyond 5."""
+    """The smallest number from `least` on that has no prime factor beyond 5.
+
+    That of scipy.fft.next_fast_len for real data, for estimates that are not to import SciPy.
+    """
     best = 1 << max(least - 1, 0).bit_length()
     fives = 1
     while fives < best:

@@ -96,8 +96,9 @@ class Explanation(NamedTuple):
         How the sums are computed: ``'direct'``, by register tiles of output channels and
         positions; with ``'bands'`` of rows where there is one output channel, or ``'swapped'``
         where an image is so small that vectors run over output channels; and the number of
-        passes, one after the other, or of phases, side by side. The bits are the same. Or
-        ``'fft of'`` so many elements along each axis.
+        passes, one after the other, or of phases, side by side; ``'in place'`` where the input
+        is read where it is, ``'then'`` between two of them that take turns. The bits are the
+        same. Or ``'winograd'``, or ``'fft of'`` so many elements along each axis.
     simd : str
         The instruction set, as in `show_config`.
     threads : int

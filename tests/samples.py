@@ -3,6 +3,8 @@
 from typing import NamedTuple
 
 import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 DTYPES = (np.float32, np.float64)
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular", "symmetric")
@@ -73,6 +75,38 @@ def root(view):
 
 WRITEABLE_VIEWS = (np.copy, reversed_axes, every_other, crop, channels_last, transposed)
 VIEWS = (*WRITEABLE_VIEWS, unaligned, read_only)
+
+
+# Problems that hypothesis draws
+
+
+def drawn(problems, examples):
+    """Run test(name, operands, exact, options) on (name, [(shape, view)], options) as drawn.
+
+    The input comes first, with an axis for images that may be left out; values may be such
+    that all sums are exact.
+    """
+
+    def decorate(test):
+        def run(problem, values, dtype, batched, seed):
+            name, shapes, options = problem
+            rng = np.random.default_rng(seed)
+            x, *rest = (view(values(rng, *shape, dtype=dtype)) for shape, view in shapes)
+            test(name, [x if batched else x[0], *rest], values is whole, options)
+
+        run.__name__, run.__qualname__ = test.__name__, test.__qualname__
+        run.__module__, run.__doc__ = test.__module__, test.__doc__
+        return settings(max_examples=examples)(
+            given(
+                problem=problems,
+                values=st.sampled_from([noise, whole]),
+                dtype=st.sampled_from(DTYPES),
+                batched=st.booleans(),
+                seed=st.integers(0, 2**32 - 1),
+            )(run)
+        )
+
+    return decorate
 
 
 # One problem for each function

@@ -2,13 +2,12 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastconv
 import oracle
 from checking import check
-from samples import DTYPES, PADDING_MODES, VIEWS, WRITEABLE_VIEWS, noise, root, whole
+from samples import DTYPES, PADDING_MODES, VIEWS, WRITEABLE_VIEWS, drawn, noise, root, whole
 
 each_dtype = pytest.mark.parametrize("dtype", DTYPES)
 each_rank = pytest.mark.parametrize("rank", [1, 2, 3])
@@ -68,19 +67,9 @@ def problems(draw):
     return f"conv{rank}d", operands, options
 
 
-@settings(max_examples=400)
-@given(
-    problem=problems(),
-    values=st.sampled_from([noise, whole]),
-    dtype=st.sampled_from(DTYPES),
-    batched=st.booleans(),
-    seed=st.integers(0, 2**32 - 1),
-)
-def test_drawn(problem, values, dtype, batched, seed):
-    name, operands, options = problem
-    rng = np.random.default_rng(seed)
-    x, *rest = (view(values(rng, *shape, dtype=dtype)) for shape, view in operands)
-    check(name, x if batched else x[0], *rest, exact=values is whole, **options)
+@drawn(problems(), 400)
+def test_drawn(name, operands, exact, options):
+    check(name, *operands, exact=exact, **options)
 
 
 @each_rank

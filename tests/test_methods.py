@@ -7,14 +7,22 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import fastconv
 import oracle
 from checking import check
 from fastconv.engine import fourier
-from samples import DTYPES, PADDING_MODES, PROBLEMS, VIEWS, WRITEABLE_VIEWS, noise, root, whole
+from samples import (
+    DTYPES,
+    PADDING_MODES,
+    PROBLEMS,
+    VIEWS,
+    WRITEABLE_VIEWS,
+    drawn,
+    noise,
+    root,
+    whole,
+)
 from test_conv import problems
 
 each_dtype = pytest.mark.parametrize("dtype", DTYPES)
@@ -43,21 +51,10 @@ def method_of(name, *operands, **options):
 # Within its bound, on all that a convolution is
 
 
-@settings(max_examples=300)
-@given(
-    problem=problems(),
-    values=st.sampled_from([noise, whole]),
-    dtype=st.sampled_from(DTYPES),
-    batched=st.booleans(),
-    seed=st.integers(0, 2**32 - 1),
-)
-def test_drawn(problem, values, dtype, batched, seed):
-    name, operands, options = problem
-    rng = np.random.default_rng(seed)
-    x, *rest = (view(values(rng, *shape, dtype=dtype)) for shape, view in operands)
-    x = x if batched else x[0]
-    check(name, x, *rest, method="fft", **options)
-    check(name, x, *rest, exact=values is whole, method="direct", **options)
+@drawn(problems(), 300)
+def test_drawn(name, operands, exact, options):
+    check(name, *operands, method="fft", **options)
+    check(name, *operands, exact=exact, method="direct", **options)
 
 
 @each_dtype

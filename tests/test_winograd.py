@@ -2,12 +2,11 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastconv
 import oracle
-from samples import DTYPES, PADDING_MODES, VIEWS, WRITEABLE_VIEWS, noise, whole
+from samples import PADDING_MODES, VIEWS, WRITEABLE_VIEWS, drawn, noise
 
 #: docs/accuracy.md: what one axis of the transforms makes at most of errors in it.
 AMPLIFICATION = 27.5
@@ -53,18 +52,9 @@ def problems(draw):
     return f"conv{rank}d", [(shape, draw(st.sampled_from(VIEWS))) for shape in shapes], options
 
 
-@settings(max_examples=60)
-@given(
-    problem=problems(),
-    values=st.sampled_from([noise, whole]),
-    dtype=st.sampled_from(DTYPES),
-    seed=st.integers(0, 2**32 - 1),
-)
-def test_drawn(problem, values, dtype, seed):
-    name, operands, options = problem
-    rng = np.random.default_rng(seed)
-    x, w, b = (view(values(rng, *shape, dtype=dtype)) for shape, view in operands)
-    check(name, x, w, b, **options)
+@drawn(problems(), 60)
+def test_drawn(name, operands, exact, options):
+    check(name, *operands, **options)
 
 
 @pytest.mark.parametrize("size", [*range(3, 40), 55, 64, 65, 130])

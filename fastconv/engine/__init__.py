@@ -3,8 +3,8 @@
     arrays -> checked -> geometry -> planning -> kernels -> array
 
 planning.py plans for kernels.pyx, which is built once for each instruction set and chosen by
-dispatch.py; fourier.py plans for scipy.fft. threads.py says how many threads; system.pyx is
-the door to the CPU and to OpenMP.
+dispatch.py; winograd.py for a method of theirs, fourier.py for scipy.fft. threads.py says how
+many threads; system.pyx is the door to the CPU and to OpenMP.
 """
 
 import math
@@ -227,10 +227,7 @@ class Planned:
         if prepared is None:
             # The others are kept as long as what is known by their identities.
             prepared = first.prepare(key, prepare(self.plan, operands), weights[1:])
-        if self.run is self._compute:
-            self._compute(operands, output, prepared)
-        else:
-            self._run(operands, output, prepared)
+        self._run(operands, output, prepared)
 
     def _run(self, operands, output, *prepared):
         """Compute, and compute images again, directly, in which something is not finite.
@@ -239,7 +236,9 @@ class Planned:
         is defined by the direct sums.
         """
         again = self._compute(operands, output, *prepared)
-        if again and self._one is None:
+        if not again:
+            return
+        if self._one is None:
             self._one = _direct(planning.plan(self.problem._replace(images=1), self.threads))
         given, *rest = operands
         for i in again:

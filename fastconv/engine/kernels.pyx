@@ -55,7 +55,7 @@ from fastconv.engine.weights cimport (
     gather, lay_biases, pack_block, transpose, weights_of,
 )
 from fastconv.engine.winograd cimport (
-    PRODUCTS, SHORT, TILE, transform_inputs, transform_results, transformed,
+    PRODUCTS, TILE, is_short, transform_inputs, transform_results, transformed,
     transformed_plane,
 )
 
@@ -104,8 +104,7 @@ cdef void run_pass(
                 if step.packed >= 0:
                     weights = &packed[step.packed] + (group * step.channels + m) * step.taps * size
                 else:
-                    weights = operands[step.operand] + (
-                        tile.group * step.weight_outer + g * step.weight_inner)
+                    weights = weights_of(operands, step, group, m)
                 bias = &memory[step.bias + (group * step.channels + m) * size]
                 for z in range(depth):
                     source = &memory[scratch + step.source + g * step.source_group
@@ -777,7 +776,7 @@ def row_tiles(Py_ssize_t columns, int size):
     cdef Py_ssize_t lanes = VECTOR_BYTES // size
     cdef Py_ssize_t quarter = max(lanes // 4, 1)
     cdef Py_ssize_t whole = (columns + quarter - 1) // quarter * quarter
-    return whole if SHORT(whole, lanes) else columns
+    return whole if is_short(whole, lanes) else columns
 
 
 def vectors(int height):

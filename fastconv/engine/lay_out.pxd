@@ -70,6 +70,7 @@ cdef inline void copy_inside(
 ) noexcept nogil:
     """A row of `count` bytes: the source between low and high, zeros around it."""
     cdef vf x[1]
+    cdef mask inside[1]
     cdef Py_ssize_t at = 0
     cdef Py_ssize_t left
     while at < count:
@@ -79,7 +80,9 @@ cdef inline void copy_inside(
         else:
             left = min(count - at, VECTOR_BYTES)
             if high > at and low < at + left:
-                LOAD_INSIDE(x[0], source + at, max(low - at, 0), min(high - at, left))
+                MASK(inside[0], max(low - at, 0) // LANE_BYTES(x[0]),
+                     min(high - at, left) // LANE_BYTES(x[0]), x[0])
+                LOAD_MASKED(x[0], source + at, inside[0])
             else:
                 FILL(x[0], 0)
             STORE_PART(target + at, x[0], left)

@@ -197,6 +197,16 @@ VECTOR = 64
 WORKER_BYTES = 256
 
 
+def worth(threads, cycles):
+    """How many of so many threads that many cycles of work are worth."""
+    return max(1, min(threads, int(cycles) // WORTH_A_THREAD))
+
+
+def in_order(gather, size):
+    """Whether weights of so many bytes lie in memory as they are read."""
+    return gather == list(range(0, len(gather) * size, size))
+
+
 def aligned(size):
     return -(-size // 64) * 64
 
@@ -388,11 +398,13 @@ class _Costs:
 
     Two vector multiply-adds a cycle, 8 bytes laid out a cycle, some cycles for each run of
     the register tile and each row of scratch or output; more where the scratch outgrows
-    the cache. Good enough to choose by; nothing depends on it but the time.
+    the cache. Good enough to choose by; nothing depends on it but the time. `reached` is the
+    share of taps that tiles do not leave out, None if none may be left out.
     """
 
-    def __init__(self, problem, axes, tiles):
+    def __init__(self, problem, axes, tiles, reached):
         self.problem = problem
+        self.reached = reached
         self.tiles = tiles
         self.extents = [t + axis.halo for t, axis in zip(tiles, axes, strict=True)]
         self.phases = [len(axis.residues) for axis in axes]
@@ -412,10 +424,8 @@ class _Costs:
         """
         z, y, x = self.tiles
         scratch = self.scratch / splits
-        reached = 1.0
-        left_out = _leaves_out(self.problem)
-        if left_out:
-            reached = _reached(self.problem, self.tiles)
+        left_out = self.reached is not None
+        reached = self.reached if left_out else 1.0
         left = (True, True, True)
         multiply = 0.0
         for step in self.problem.steps:
@@ -544,10 +554,12 @@ def _choose(problem, threads, packed):
         * math.prod(np.ceil(n / t) for n, t in zip(problem.grid, tiles, strict=True))
     )
     side_by_side = all(s.output for s in problem.steps)
-    fixed = _leaves_out(problem) or _is_line(problem)
+    reached = _reached(problem, tiles) if _leaves_out(problem) else None
+    # Their order of the sums is one of their own.
+    fixed = reached is not None or _is_line(problem)
     ways = []
     for axes in _lay_outs(problem):
-        costs = _Costs(problem, axes, tiles)
+        costs = _Costs(problem, axes, tiles, reached)
         ways.append((axes, False, kernels.ROWS, 1, costs.direct(packed)))
         for splits in (2, 4, 8, 16, 32, 64) if len(problem.steps) == 1 else ():
             step = problem.steps[0]
@@ -572,7 +584,7 @@ def _choose(problem, threads, packed):
     return best
 
 
-def _contiguous(channels, sizes, size):
+def _contiguous(sizes, size):
     """Strides from channel to channel and along three axes."""
     z, y, x = sizes
     return z * y * x * size, (y * x * size, x * size, size)
@@ -599,7 +611,7 @@ def in_turn(problem):
     mixes_first = first.groups == 1 and problem.groups == 1 and first.taps == [(0, 0, 0)]
     sizes = problem.grid if mixes_last else problem.sizes
     count = first.groups * first.outputs
-    channel, along = _contiguous(count, sizes, size)
+    channel, along = _contiguous(sizes, size)
     if count * channel > MOST_BETWEEN or not (mixes_last or mixes_first):
         return None
     if mixes_last:
@@ -673,7 +685,7 @@ def _plan(problem, threads, packed):
     problem = _together(problem)
     size = problem.dtype.itemsize
     choice = _choose(problem, 1, packed)
-    threads = max(1, min(threads, int(choice.cycles) // WORTH_A_THREAD))
+    threads = worth(threads, choice.cycles)
     if threads > 1:
         choice = _choose(problem, threads, packed)
     _, axes, tile, chunks, swapped, splits = choice
@@ -691,9 +703,7 @@ def _plan(problem, threads, packed):
         rows = max(s.inputs * len(s.taps) for s in problem.steps) + 1
         table += range(0, rows * 2 * kernels.VECTOR, 2 * kernels.VECTOR)
         # Either the weights or, if they are prepared, where they are.
-        end += aligned(
-            2 * kernels.VECTOR + rows * max(2 * kernels.VECTOR, 8) + 8 * kernels.TABLE_SLACK
-        )
+        end += aligned((rows + 1) * 2 * kernels.VECTOR + 8 * kernels.TABLE_SLACK)
     biases = weights = 0
     passes = []
     for step in problem.steps:
@@ -704,7 +714,7 @@ def _plan(problem, threads, packed):
             channels = step.groups * step.outputs
             target = buffer(source.end, channels, left, axes, tile, size, True)
         places, gather = offsets(step, axes, source, pitch, size)
-        contiguous = gather == list(range(0, taps * size, size))
+        contiguous = in_order(gather, size)
         if left_out:
             places = np.reshape(places, (step.inputs, -1))[:most].T.ravel().tolist()
             places += [0] * (taps - len(places))
@@ -814,7 +824,7 @@ def _few(problem, threads):
     size = problem.dtype.itemsize
     width = problem.grid[2]
     work = problem.images * problem.groups * width * step.inputs * (1 + step.outputs / 2)
-    threads = max(1, min(threads, int(work * size / kernels.VECTOR) // WORTH_A_THREAD))
+    threads = worth(threads, work * size / kernels.VECTOR)
     run = kernels.vectors(step.outputs) * kernels.VECTOR // size
     parts = 1 if problem.images * problem.groups >= 4 * threads else 4 * threads
     most = step.inputs if step.outputs > 2 else 4
@@ -855,7 +865,7 @@ def _is_filter(problem):
     return (
         side in (3, 5, 7)
         and step.taps == square
-        and step.gather == list(range(0, len(square) * size, size))
+        and in_order(step.gather, size)
         and depth == 0
         and problem.stride in ((1, 1, 1), (1, 2, 2))
         and problem.in_strides[5] == step.output.spatial[2] == size
@@ -870,7 +880,7 @@ def _filter(problem, threads):
     side = math.isqrt(len(step.taps))
     _, height, width = problem.grid
     cycles = problem.images * problem.groups * (100 + height * (20 + width * size / 64 * side**2))
-    threads = max(1, min(threads, int(cycles) // WORTH_A_THREAD))
+    threads = worth(threads, cycles)
     # Some ten microseconds each: enough of them for all threads, not too many to begin.
     rows = height if threads == 1 else -(-height // max(1, int(cycles / problem.groups / 3e4)))
     rows = max(-(-rows // kernels.BAND_ROWS) * kernels.BAND_ROWS, kernels.BAND_ROWS)

@@ -48,7 +48,6 @@ typedef vd vdu __attribute__((aligned(1), may_alias));
 #define FILL(v, number) ((v) = (LANE(v))(number) - (__typeof__(v)){0})
 
 /* The first n bytes of a vector, whole elements: nothing else is read or written.
- * INSIDE: its bytes low to high, zeros around them.
  * (Masks are of 4 bytes: masked stores of single bytes are slow on Zen 4.) */
 #if defined(__AVX512F__)
 #include <immintrin.h>
@@ -56,13 +55,7 @@ typedef vd vdu __attribute__((aligned(1), may_alias));
     ((v) = (__typeof__(v))_mm512_maskz_loadu_epi32((__mmask16)((1u << (n) / 4) - 1), (p)))
 #define STORE_PART(p, v, n) \
     _mm512_mask_storeu_epi32((p), (__mmask16)((1u << (n) / 4) - 1), (__m512i)(v))
-#define LOAD_INSIDE(v, p, low, high) \
-    ((v) = (__typeof__(v))_mm512_maskz_loadu_epi32( \
-        (__mmask16)((0xffffu >> (16 - (high) / 4)) & (0xffffu << (low) / 4)), (p)))
 #else
-#define LOAD_INSIDE(v, p, low, high) \
-    ((v) = (__typeof__(v)){0}, \
-     __builtin_memcpy((char *)&(v) + (low), (p) + (low), (size_t)((high) - (low))))
 #define LOAD_PART(v, p, n) ((v) = (__typeof__(v)){0}, __builtin_memcpy(&(v), (p), (size_t)(n)))
 #define STORE_PART(p, v, n) __builtin_memcpy((p), &(v), (size_t)(n))
 #endif

@@ -15,7 +15,6 @@ cdef extern from "simd.h" nogil:
     void PREFETCH(...)
     void STORE_PART(...)
     void LOAD_PART(...)
-    void LOAD_INSIDE(...)
     void MASK(...)
     void LOAD_MASKED(...)
     void EVEN(...)

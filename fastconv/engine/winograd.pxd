@@ -22,7 +22,7 @@ cdef enum:
     PRODUCTS = 36
 
 
-cdef inline bint SHORT(Py_ssize_t row_tiles, Py_ssize_t lanes) noexcept nogil:
+cdef inline bint is_short(Py_ssize_t row_tiles, Py_ssize_t lanes) noexcept nogil:
     """Whether rows of tiles are laid side by side, by quarters of a vector."""
     return lanes >= 4 and row_tiles * 4 <= lanes * 3
 
@@ -110,7 +110,7 @@ cdef inline void transform_inputs(
     cdef const char *at[4]
     cdef Py_ssize_t size = LANE_BYTES((<vector *> at)[0])
     cdef Py_ssize_t lanes = VECTOR_BYTES // size
-    cdef Py_ssize_t quarters = row_tiles // (lanes // 4) if SHORT(row_tiles, lanes) else 0
+    cdef Py_ssize_t quarters = row_tiles // (lanes // 4) if is_short(row_tiles, lanes) else 0
     cdef Py_ssize_t row, x, unit
     cdef int i
     if quarters:

@@ -8,7 +8,6 @@ import numpy as np
 from fastconv.engine.dispatch import kernels
 from fastconv.engine.planning import (
     WORKER_BYTES,
-    WORTH_A_THREAD,
     Pass,
     Plan,
     aligned,
@@ -16,14 +15,16 @@ from fastconv.engine.planning import (
     buffer,
     finished,
     flops,
+    in_order,
     offsets,
     sizes,
+    worth,
 )
 
 TILE = 4
 #: Half a second-level cache, of any machine: the choice of a method must not depend on it.
 CACHE = 1 << 19
-PLANES = 36
+PRODUCTS = 36
 
 
 def refusal(problem):
@@ -90,16 +91,16 @@ class _Choice:
         blocks = -(-step.outputs // kernels.ROWS)
         height = -(-step.outputs // blocks)
         rows = problem.channels * (TILE * y + 2)
-        weights = PLANES * step.outputs * reduction * size
-        seen = PLANES * reduction * vectors * kernels.VECTOR
-        results = PLANES * height * vectors * kernels.VECTOR
+        weights = PRODUCTS * step.outputs * reduction * size
+        seen = PRODUCTS * reduction * vectors * kernels.VECTOR
+        results = PRODUCTS * height * vectors * kernels.VECTOR
         lay_out = (
             rows * (20 + TILE * x * size / 16)
             + reduction * np.where(places < x + 1, y * np.ceil(x / lanes), vectors) * 300
         )
         multiply = (
-            PLANES * step.outputs * reduction * vectors * 0.5
-            + PLANES * blocks * np.ceil(vectors / kernels.vectors(height)) * 30
+            PRODUCTS * step.outputs * reduction * vectors * 0.5
+            + PRODUCTS * blocks * np.ceil(vectors / kernels.vectors(height)) * 30
             + step.outputs * (vectors * 230 + y * TILE * (10 + x * size / 16))
             + weights / (8 if weights > 2 * CACHE else 32)
             # Tiles that outgrow the second-level cache are read ahead well, up to a size.
@@ -154,7 +155,7 @@ def _plan(problem, threads):
     size = problem.dtype.itemsize
     reduction = problem.channels * len(step.taps) // 9
     choice = _Choice(tiled, reduction, 1)
-    threads = max(1, min(threads, int(choice.cycles) // WORTH_A_THREAD))
+    threads = worth(threads, choice.cycles)
     if threads > 1:
         choice = _Choice(tiled, reduction, threads)
     tile = choice.tile
@@ -170,8 +171,8 @@ def _plan(problem, threads):
     result_pitch = aligned(tile[1] // TILE * row_tiles * size)
     row_pitch = result_pitch + kernels.VECTOR
     plane_pitch = reduction * row_pitch + kernels.VECTOR
-    results = positions + PLANES * plane_pitch
-    panel = aligned(results + PLANES * (result_pitch * kernels.ROWS + kernels.VECTOR))
+    results = positions + PRODUCTS * plane_pitch
+    panel = aligned(results + PRODUCTS * (result_pitch * kernels.ROWS + kernels.VECTOR))
     places, gather = offsets(step, axes, layout, pitch, size)
     table = [r for a in axes for r in a.residues]
     offsets_at = len(table)
@@ -182,7 +183,7 @@ def _plan(problem, threads):
         taps=step.inputs * len(step.taps),
         blocks=-(-step.outputs // kernels.ROWS),
         gather=gather_at,
-        contiguous=gather == list(range(0, len(gather) * size, size)),
+        contiguous=in_order(gather, size),
         packed=0,
         offsets=offsets_at,
         form=kernels.FORMS["winograd"],
@@ -197,7 +198,7 @@ def _plan(problem, threads):
     ).of_step(step)
     biases = aligned(problem.groups * step.outputs * size)
     weights = (
-        problem.groups * PLANES * (step.outputs * reduction * size + each.blocks * kernels.VECTOR)
+        problem.groups * PRODUCTS * (step.outputs * reduction * size + each.blocks * kernels.VECTOR)
     )
     return finished(
         tiled, axes, tile, choice.chunks, 0, threads, layout, pitch, [each], table, biases, weights,
