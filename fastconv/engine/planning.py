@@ -191,6 +191,8 @@ WORTH_A_THREAD = 50_000
 PANEL = 2048 + 64
 #: Bytes of an image between two problems that take turns.
 MOST_BETWEEN = 1 << 23
+#: Bytes of rows of the input that a tile of a small filter sees.
+FILTER_ROWS_BYTES = 1 << 15
 #: At least a vector, which may run over the end of what it is for.
 VECTOR = 64
 #: The size of kernels.Worker, rounded up.
@@ -536,12 +538,15 @@ def _leaves_out(problem):
         return False
     if problem.border or step.inputs < 32:
         return False
-    share = 1.0
+    share, dilated = 1.0, False
     for a in range(3):
         at = np.arange(problem.grid[a]) * problem.stride[a]
-        lines = np.array(sorted({tap[a] for tap in step.taps}))[:, None]
-        share *= ((at + lines >= 0) & (at + lines < problem.sizes[a])).mean()
-    return share < 0.85
+        lines = np.array(sorted({tap[a] for tap in step.taps}))
+        dilated = dilated or (np.diff(lines) > 1).any()
+        seen = at + lines[:, None]
+        share *= ((seen >= 0) & (seen < problem.sizes[a])).mean()
+    # A small image, where taps are close, is better swapped.
+    return share < (0.85 if dilated else 0.5)
 
 
 def _choose(problem, threads, packed):
@@ -881,8 +886,11 @@ def _filter(problem, threads):
     _, height, width = problem.grid
     cycles = problem.images * problem.groups * (100 + height * (20 + width * size / 64 * side**2))
     threads = worth(threads, cycles)
-    # Some ten microseconds each: enough of them for all threads, not too many to begin.
-    rows = height if threads == 1 else -(-height // max(1, int(cycles / problem.groups / 3e4)))
+    # So few that the strips of a wide plane find in the cache what they share. Else some ten
+    # microseconds each: enough of them for all threads, not too many to begin.
+    rows = FILTER_ROWS_BYTES // (problem.sizes[2] * problem.stride[1] * size)
+    if threads > 1:
+        rows = min(rows, -(-height // max(1, int(cycles / problem.groups / 3e4))))
     rows = max(-(-rows // kernels.BAND_ROWS) * kernels.BAND_ROWS, kernels.BAND_ROWS)
     tile = (1, min(rows, height), width)
     layout = _Buffer(aligned(WORKER_BYTES), (True,) * 3, 1, 0, 0, 0, 0)
