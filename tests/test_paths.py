@@ -112,9 +112,9 @@ def test_parts_of_the_channels(rng, force, dtype, geometry, splits):
     x, w = whole(rng, 2, 21, 9, 23, dtype=dtype), whole(rng, 17, 21, 3, 3, dtype=dtype)
     b = noise(rng, 17, dtype=dtype)
     whole_sums = fastconv.conv2d(x, w, b, method="direct", **geometry)
-    force(splits=splits, swapped=False)
+    force(splits=splits, height=0)
     for tile in ((1, 3, 8), (1, 4, 11)):
-        force(splits=splits, swapped=False, tile=tile)
+        force(splits=splits, height=0, tile=tile)
         direct("conv2d", x, w, whole(rng, 17, dtype=dtype), **geometry)
         # The order of the sums stays, and so do the bits.
         np.testing.assert_array_equal(
@@ -133,12 +133,12 @@ def far_apart(rng, dtype=np.float32):
 @each_dtype
 def test_taps_on_padding_are_left_out(rng, force, dtype, splits, tile):
     operands, options = far_apart(rng, dtype)
-    force(splits=splits, swapped=False, tile=tile)
+    force(splits=splits, height=0, tile=tile)
     direct("conv2d", *operands, **options)
 
 
 def test_taps_all_on_padding(rng, force):
-    force(splits=2, swapped=False, tile=(1, 1, 1))
+    force(splits=2, height=0, tile=(1, 1, 1))
     x, w, b = whole(rng, 1, 32, 3, 3), whole(rng, 5, 32, 2, 2), whole(rng, 5)
     direct("conv2d", x, w, b, dilation=20, padding=10)
 
@@ -149,7 +149,7 @@ def test_taps_are_not_left_out_if_zero_times_them_is_not_zero(rng, force, value)
     w[1, 3, 0, 0] = value
     results = []
     for tile in ((1, 9, 11), (1, 2, 3)):
-        force(splits=2, swapped=False, tile=tile)
+        force(splits=2, height=0, tile=tile)
         results.append(fastconv.conv2d(x, w, b, method="direct", **options))
         assert not np.isfinite(results[-1][:, 1]).any()
         assert np.isfinite(results[-1][:, 2]).all()
@@ -170,7 +170,7 @@ def test_rows_without_a_halo(rng, force, dtype, stride):
     axes = planning._lay_outs(problem)[-1]
     assert axes[2].halo == 0
     for tile in ((1, *problem.grid[1:]), (1, 4, 5)):
-        force(axes=axes, tile=tile, splits=1, swapped=False)
+        force(axes=axes, tile=tile, splits=1, height=0)
         direct("conv2d", x, w, whole(rng, 19, dtype=dtype), **options)
 
 

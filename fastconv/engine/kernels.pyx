@@ -2,8 +2,8 @@
 
 This file is compiled once for each instruction set (see setup.py and dispatch.py), with
 what it cimports: plan.pxd (the structures), lay_out.pxd, multiply.pxd, store.pxd and
-weights.pxd (the stages), filter.pxd and winograd.pxd (ways of their own), simd.pxd over simd.h
-(vectors).
+weights.pxd (the stages), swapped.pxd, filter.pxd and winograd.pxd (ways of their own), simd.pxd
+over simd.h (vectors).
 
 A. A *plan* (planning.py) cuts the output into *tiles*: one image, one group, a box of
    output positions. Threads take tiles; a sum is never split between threads.
@@ -26,8 +26,8 @@ D. **Store.** The last pass writes to the output, whatever its strides; earlier 
 E. Where there are few output channels a register tile takes some rows of the output, a
    *band*, so that what is loaded serves several of them.
 F. Where an image is so small that its positions would not fill the vectors, a pass is
-   *swapped*: the vectors run over output channels, the rows of the register tile over
-   positions. Bands and swapped passes add up the same terms in the same order, so the bits
+   *swapped* (swapped.pxd): the vectors run over output channels, the rows of the register
+   tile over positions. Bands and swapped passes add up the same terms in the same order, so the bits
    are the same.
 
 G. Many input channels may take turns in the scratch, in *parts*; their sums wait in it. Where
@@ -51,9 +51,8 @@ from fastconv.engine.multiply cimport multiply_bands, multiply_vectors
 from fastconv.engine.plan cimport *
 from fastconv.engine.simd cimport *
 from fastconv.engine.store cimport multiply_to_output, store_panel
-from fastconv.engine.weights cimport (
-    gather, lay_biases, pack_block, transpose, weights_of,
-)
+from fastconv.engine.swapped cimport run_swapped
+from fastconv.engine.weights cimport lay_biases, pack_block, weights_of
 from fastconv.engine.winograd cimport (
     PRODUCTS, TILE, is_short, transform_inputs, transform_results, transformed,
     transformed_plane,
@@ -251,140 +250,6 @@ cdef void run_split(
                     step, kind)
 
 
-cdef void gather_positions(
-    Memory memory, Py_ssize_t scratch, Table table, const Plan *plan, const Pass *step,
-    const Tile *tile, real *_,
-) noexcept nogil:
-    """The scratch as [block of positions][1 + taps][position]; row 0 is one, for the bias."""
-    cdef Py_ssize_t size = sizeof(real)
-    cdef Py_ssize_t rows_y = min(tile.rows_y, step.limit_y - tile.y)
-    cdef Py_ssize_t rows_x = min(tile.rows_x, step.limit_x - tile.x)
-    cdef Py_ssize_t count = min(tile.rows_z, step.limit_z - tile.z) * rows_y * rows_x
-    cdef Py_ssize_t blocks = (count + ROWS_LIMIT - 1) // ROWS_LIMIT
-    cdef Py_ssize_t sources[MAX_ROWS]
-    cdef Py_ssize_t lengths[MAX_ROWS]
-    cdef Py_ssize_t b, k, i, at, height, segments, length
-    cdef const char *source = &memory[scratch + step.source]
-    cdef char *target = &memory[scratch + step.positions]
-    if count <= 0:
-        return
-    for b in range(blocks):
-        at = part(b, blocks, count)
-        height = part(b + 1, blocks, count) - at
-        # A block is cut where a row of the output ends.
-        segments = 0
-        i = 0
-        while i < height:
-            length = min(rows_x - (at + i) % rows_x, height - i)
-            sources[segments] = (
-                (at + i) // (rows_x * rows_y) * step.source_z
-                + (at + i) // rows_x % rows_y * plan.pitch + (at + i) % rows_x * size)
-            lengths[segments] = length * size
-            segments += 1
-            i += length
-        for i in range(height):
-            (<real *> target)[i] = 1
-        target += height * size
-        for k in range(step.taps):
-            for i in range(segments):
-                copy(target, source + table[step.offsets + k] + sources[i], lengths[i])
-                target += lengths[i]
-
-
-cdef void store_turned(
-    char *out, Py_ssize_t pitch, const char *panel, Py_ssize_t height, Py_ssize_t width, real *_,
-) noexcept nogil:
-    """Rows of positions, two vectors of output channels each, to channels of positions."""
-    cdef Py_ssize_t size = sizeof(real)
-    cdef Py_ssize_t lanes = VECTOR_BYTES // size
-    cdef Py_ssize_t whole = width // lanes
-    cdef Py_ssize_t i = 0
-    cdef Py_ssize_t j, rows, k
-    while i < height:
-        rows = min(lanes, height - i)
-        if real is double:
-            transpose(out + i * size, pitch, panel + i * 2 * VECTOR_BYTES, 2 * VECTOR_BYTES,
-                      whole, <int> rows, <vd *> NULL)
-        else:
-            transpose(out + i * size, pitch, panel + i * 2 * VECTOR_BYTES, 2 * VECTOR_BYTES,
-                      whole, <int> rows, <vf *> NULL)
-        for j in range(whole * lanes, width):
-            for k in range(i, i + rows):
-                (<real *> (out + j * pitch))[k] = (
-                    <const real *> (panel + k * 2 * VECTOR_BYTES))[j]
-        i += lanes
-
-
-cdef void run_swapped(
-    Memory memory, Memory packed, Py_ssize_t scratch, Table table, const char **operands,
-    char *output, const Plan *plan, const Pass *step, const Tile *tile, real *kind,
-) noexcept nogil:
-    """A swapped pass in one tile, for one chunk of its output channels."""
-    cdef Py_ssize_t size = sizeof(real)
-    cdef Py_ssize_t wide = 2 * VECTOR_BYTES // size
-    cdef Py_ssize_t rows_y = min(tile.rows_y, step.limit_y - tile.y)
-    cdef Py_ssize_t rows_x = min(tile.rows_x, step.limit_x - tile.x)
-    cdef Py_ssize_t count = min(tile.rows_z, step.limit_z - tile.z) * rows_y * rows_x
-    cdef Py_ssize_t blocks = (count + ROWS_LIMIT - 1) // ROWS_LIMIT
-    cdef Py_ssize_t column, b, at, height, i, j, m, width
-    # A row for the bias, then either the weights or where they are, seen from that row.
-    cdef char *columns = &memory[scratch + step.columns]
-    cdef Py_ssize_t *prepared = <Py_ssize_t *> (columns + 2 * VECTOR_BYTES)
-    cdef const Py_ssize_t *offsets = &table[step.column_offsets]
-    cdef const char *weights
-    cdef char *panel = &memory[scratch + plan.panel]
-    cdef char *out
-    cdef const char *zeros = <const char *> (<Worker *> &memory[scratch]).zeros
-    # Whether positions follow each other in the output.
-    cdef bint in_turn = step.out_x == size and (
-        count == rows_x or step.out_y == rows_x * size and (
-            count == rows_x * rows_y or step.out_z == rows_y * step.out_y))
-    if count <= 0:
-        return
-    if (<Worker *> &memory[scratch]).prepared:
-        offsets = prepared
-        prepared[0] = 0
-    for column in range(part(tile.chunk, plan.chunks, step.blocks),
-                        part(tile.chunk + 1, plan.chunks, step.blocks)):
-        m = column * wide
-        width = min(wide, step.channels - m)
-        memset(columns, 0, 2 * VECTOR_BYTES)
-        memcpy(columns, &memory[step.bias + (tile.group * step.channels + m) * size],
-               width * size)
-        if offsets == prepared:
-            weights = &packed[step.packed + (tile.group * step.blocks + column)
-                              * step.taps * 2 * VECTOR_BYTES]
-            for i in range(step.taps + AHEAD):
-                prepared[1 + i] = weights - columns + i * 2 * VECTOR_BYTES
-        elif step.taps:
-            gather(columns + 2 * VECTOR_BYTES, 2 * VECTOR_BYTES,
-                   weights_of(operands, step, tile.group, m), &table[step.gather], step, width,
-                   kind)
-        for b in range(blocks):
-            at = part(b, blocks, count)
-            height = part(b + 1, blocks, count) - at
-            multiply_vectors(
-                columns, offsets, step.taps + 1,
-                &memory[scratch + step.positions + at * (step.taps + 1) * size], zeros, panel,
-                2 * VECTOR_BYTES, 2 if width * size > VECTOR_BYTES else 1, <int> height, False,
-                kind)
-            if in_turn:
-                out = (output + step.out_offset + tile.image * step.out_image
-                       + tile.group * step.out_group + m * step.out_channel
-                       + tile.z * step.out_z + tile.y * step.out_y + (tile.x + at) * size)
-                store_turned(out, step.out_channel, panel, height, width, kind)
-                continue
-            for i in range(height):
-                out = (output + step.out_offset + tile.image * step.out_image
-                       + tile.group * step.out_group + m * step.out_channel
-                       + (tile.z + (at + i) // (rows_x * rows_y)) * step.out_z
-                       + (tile.y + (at + i) // rows_x % rows_y) * step.out_y
-                       + (tile.x + (at + i) % rows_x) * step.out_x)
-                for j in range(width):
-                    (<real *> (out + j * step.out_channel))[0] = (
-                        <const real *> (panel + i * 2 * VECTOR_BYTES))[j]
-
-
 # ---- Winograd ------------------------------------------------------------------------
 
 cdef void transform_tile(
@@ -519,9 +384,6 @@ cdef void run_tile(
         elif plan.splits == 0 and passes[0].form <= SWAPPED:
             lay_out(&memory[scratch + plan.layout], source, plan.channels, plan, tile,
                     &table[plan.residues], kind)
-        for i in range(plan.passes):
-            if passes[i].form == SWAPPED:
-                gather_positions(memory, scratch, table, plan, passes + i, tile, kind)
     if plan.splits:
         source = operands[0] + tile.image * plan.in_image + tile.group * plan.in_group
         for i in range(plan.splits):
@@ -529,13 +391,17 @@ cdef void run_tile(
             lay_out(&memory[scratch + plan.layout], source + first * plan.in_channel,
                     part(i + 1, plan.splits, plan.channels) - first, plan, tile,
                     &table[plan.residues], kind)
-            run_split(memory, packed, scratch, table, operands, output, i, plan, passes, tile,
-                      kind)
+            if passes[0].form == SWAPPED:
+                run_swapped(memory, packed, scratch, table, operands, output, i, plan, passes,
+                            tile, kind)
+            else:
+                run_split(memory, packed, scratch, table, operands, output, i, plan, passes,
+                          tile, kind)
         return
     for i in range(plan.passes):
         if passes[i].form == SWAPPED:
-            run_swapped(memory, packed, scratch, table, operands, output, plan, passes + i, tile,
-                        kind)
+            run_swapped(memory, packed, scratch, table, operands, output, 0, plan, passes + i,
+                        tile, kind)
         elif passes[i].form == POINTWISE:
             run_pointwise(memory, packed, table, operands, output, plan, passes + i, tile, kind)
         elif passes[i].form == FILTER:
@@ -777,6 +643,11 @@ def row_tiles(Py_ssize_t columns, int size):
     cdef Py_ssize_t quarter = max(lanes // 4, 1)
     cdef Py_ssize_t whole = (columns + quarter - 1) // quarter * quarter
     return whole if is_short(whole, lanes) else columns
+
+
+def turned_vectors(int height):
+    """The vectors of output channels in a register tile of so many positions."""
+    return TURNED_VECTORS(height)
 
 
 def vectors(int height):

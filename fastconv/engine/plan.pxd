@@ -26,10 +26,10 @@ cdef struct Pass:
     Py_ssize_t operand, weight_outer, weight_inner, weight_channel, gather, contiguous
     Py_ssize_t packed
     Py_ssize_t bias_operand, bias_stride, bias
-    Py_ssize_t source, source_group, source_plane, source_z, offsets
+    Py_ssize_t source, source_group, source_plane, source_z, source_channel, offsets
     Py_ssize_t halo_z, halo_y
     Py_ssize_t target, target_group, target_plane, target_channel, target_z
-    Py_ssize_t form, positions, columns, column_offsets
+    Py_ssize_t form, height, positions, columns, column_offsets
     Py_ssize_t reduction, row_tiles, row_pitch, plane_pitch, result_pitch
     Py_ssize_t strips, strip_count
     Py_ssize_t kernel, first_y, first_x, line

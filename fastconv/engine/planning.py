@@ -85,6 +85,7 @@ class Pass(NamedTuple):
     source_group: int = 0
     source_plane: int = 0
     source_z: int = 0
+    source_channel: int = 0
     offsets: int = 0
     halo_z: int = 0
     halo_y: int = 0
@@ -94,6 +95,7 @@ class Pass(NamedTuple):
     target_channel: int = 0
     target_z: int = 0
     form: int = kernels.FORMS["direct"]
+    height: int = 0
     positions: int = 0
     columns: int = 0
     column_offsets: int = 0
@@ -189,6 +191,8 @@ WORTH_A_THREAD = 50_000
 #: Bytes of a row of the panel from which results go to a strided output: not a power of
 #: two, or all rows would fall on the same cache lines.
 PANEL = 2048 + 64
+#: Positions of an image that may be worth a swapped pass.
+MOST_POSITIONS = 1024
 #: Bytes of an image between two problems that take turns.
 MOST_BETWEEN = 1 << 23
 #: Bytes of rows of the input that a tile of a small filter sees.
@@ -464,23 +468,27 @@ class _Costs:
         once = 0 if packed else self.weights * 0.8
         return once, self.lay_out, multiply * self._spill(scratch)
 
-    def swapped(self, packed):
-        """The same where vectors run over output channels."""
-        positions = math.prod(self.tiles)
-        blocks = np.ceil(positions / kernels.ROWS)
-        rows = np.maximum(positions, 8 * blocks)
-        scratch = self.scratch
-        lay_out, multiply = self.lay_out, 0.0
+    def swapped(self, packed, height, splits=1):
+        """The same where vectors run over output channels, beside so many positions."""
+        z, y, x = self.tiles
+        positions = y * x
+        blocks = np.ceil(positions / height)
+        vectors = kernels.turned_vectors(height)
+        width = vectors * self.lanes
+        scratch = self.scratch / splits
+        multiply = 0.0
         for step in self.problem.steps:
-            taps = step.inputs * len(step.taps) + 1
-            columns = -(-step.outputs // (2 * self.lanes))
-            scratch = scratch + taps * (positions * self.size + 2 * kernels.VECTOR)
-            lay_out = lay_out + taps * positions * 0.7
+            taps = step.inputs * len(step.taps)
+            columns = -(-step.outputs // width)
+            kept = columns * z * blocks * height * vectors
+            scratch = scratch + taps / splits * vectors * kernels.VECTOR
+            if splits > 1:
+                scratch = scratch + kept * kernels.VECTOR
             multiply = multiply + columns * (
-                taps * (rows + (0 if packed else 2 * self.lanes * 0.4))
-                + blocks * 30 + positions * 2 * self.lanes * 0.5
-            )  # fmt: skip
-        return 0.0, lay_out, multiply * self._spill(scratch)
+                z * blocks * (taps * (height * vectors / 2 + 1) + splits * 30)
+                + (0 if packed else width * taps * 0.4)
+            ) + kept * (splits + 4)  # fmt: skip
+        return 0.0, self.lay_out, multiply * self._spill(scratch)
 
     @staticmethod
     def _spill(scratch):
@@ -488,11 +496,13 @@ class _Costs:
 
 
 class _Choice(NamedTuple):
+    """`height` is the number of positions in the register tile of a swapped pass, or 0."""
+
     cycles: float
     axes: list[_Axis]
     tile: tuple[int, int, int]
     chunks: int
-    swapped: bool
+    height: int
     splits: int
 
 
@@ -562,19 +572,28 @@ def _choose(problem, threads, packed):
     reached = _reached(problem, tiles) if _leaves_out(problem) else None
     # Their order of the sums is one of their own.
     fixed = reached is not None or _is_line(problem)
+    parts = [1]
+    if len(problem.steps) == 1 and problem.steps[0].groups == 1 and problem.steps[0].outputs > 1:
+        parts += [n for n in (2, 4, 8, 16, 32, 64) if problem.steps[0].inputs >= 16 * n]
     ways = []
     for axes in _lay_outs(problem):
         costs = _Costs(problem, axes, tiles, reached)
-        ways.append((axes, False, kernels.ROWS, 1, costs.direct(packed)))
-        for splits in (2, 4, 8, 16, 32, 64) if len(problem.steps) == 1 else ():
-            step = problem.steps[0]
-            if step.groups == 1 and step.outputs > 1 and step.inputs >= 16 * splits:
-                ways.append((axes, False, kernels.ROWS, splits, costs.direct(packed, splits)))
-        if side_by_side and not fixed and all(s.inputs and s.groups == 1 for s in problem.steps):
-            ways.append((axes, True, 2 * costs.lanes, 1, costs.swapped(packed)))
+        ways += [(axes, 0, kernels.ROWS, n, costs.direct(packed, n)) for n in parts]
+    swaps = (
+        side_by_side
+        and not fixed
+        and math.prod(problem.grid[1:]) <= MOST_POSITIONS
+        and all(s.inputs and s.groups == 1 for s in problem.steps)
+    )
+    if swaps:
+        axes = [*_lay_outs(problem)[0][:2], axis(problem, 2, apart=True)]
+        costs = _Costs(problem, axes, tiles, reached)
+        for height in range(1, kernels.ROWS + 1):
+            width = kernels.turned_vectors(height) * costs.lanes
+            ways += [(axes, height, width, n, costs.swapped(packed, height, n)) for n in parts]
     best = None
-    for axes, swapped, height, splits, (once, lay_out, multiply) in ways:
-        blocks = min((-(-s.outputs // height) for s in problem.steps), default=1)
+    for axes, height, block, splits, (once, lay_out, multiply) in ways:
+        blocks = min((-(-s.outputs // block) for s in problem.steps), default=1)
         # Output channels are shared out only where there are too few tiles to share.
         for chunks in sorted({1, threads, 2 * threads, 4 * threads} if side_by_side else {1}):
             if chunks > max(blocks, 1):
@@ -585,7 +604,7 @@ def _choose(problem, threads, packed):
             at = int(np.argmin(cost))
             if best is None or cost[at] < 0.98 * best.cycles:
                 tile = tuple(int(t[at]) for t in tiles)
-                best = _Choice(cost[at], axes, tile, chunks, swapped, splits)
+                best = _Choice(cost[at], axes, tile, chunks, height, splits)
     return best
 
 
@@ -693,22 +712,20 @@ def _plan(problem, threads, packed):
     threads = worth(threads, choice.cycles)
     if threads > 1:
         choice = _choose(problem, threads, packed)
-    _, axes, tile, chunks, swapped, splits = choice
+    _, axes, tile, chunks, height, splits = choice
     left_out = _leaves_out(problem)
     parts = splits if splits > 1 or left_out else 0
     table = [r for axis in axes for r in axis.residues]
-    column_offsets = len(table)
     left = (True, True, True)
     most = -(-problem.channels // splits)
     source = layout = buffer(aligned(WORKER_BYTES), most, left, axes, tile, size, False)
     pitch = (tile[2] + axes[2].halo) * size
-    block = 2 * kernels.VECTOR // size if swapped else kernels.ROWS
+    # Of a swapped pass: the bytes of a tap's weights, which are gathered in the scratch.
+    width = kernels.turned_vectors(height) * kernels.VECTOR if height else 0
+    block = width // size if height else kernels.ROWS
     columns = end = source.end
-    if swapped:
-        rows = max(s.inputs * len(s.taps) for s in problem.steps) + 1
-        table += range(0, rows * 2 * kernels.VECTOR, 2 * kernels.VECTOR)
-        # Either the weights or, if they are prepared, where they are.
-        end += aligned((rows + 1) * 2 * kernels.VECTOR + 8 * kernels.TABLE_SLACK)
+    if height:
+        end += aligned((1 + most * max(len(s.taps) for s in problem.steps)) * width)
     biases = weights = 0
     passes = []
     for step in problem.steps:
@@ -720,10 +737,12 @@ def _plan(problem, threads, packed):
             target = buffer(source.end, channels, left, axes, tile, size, True)
         places, gather = offsets(step, axes, source, pitch, size)
         contiguous = in_order(gather, size)
+        if height:
+            places = places[: len(step.taps)] + [n * width for n in range(len(step.taps))]
         if left_out:
             places = np.reshape(places, (step.inputs, -1))[:most].T.ravel().tolist()
             places += [0] * (taps - len(places))
-        in_place = step.outputs == 1 and contiguous
+        in_place = step.outputs == 1 and contiguous and not height
         groups = problem.groups * step.groups
         blocks = -(-step.outputs // block)
         strips, strip_count = [], 0
@@ -737,7 +756,7 @@ def _plan(problem, threads, packed):
             step.outputs == 1
             and contiguous_rows
             and tile[1] >= kernels.BAND_ROWS
-            and not swapped
+            and not height
             and not flat
         ):
             start = len(table) + 2 * taps
@@ -746,12 +765,14 @@ def _plan(problem, threads, packed):
             )
         # Sums that wait for the next channels; rows do not share their cache lines.
         sums_pitch = tile[0] * aligned((tile[1] - 1) * pitch + tile[2] * size) + VECTOR
+        if height:
+            sums_pitch = -(-math.prod(tile[1:]) // height) * height * width
         passes.append(
             Pass(
                 planes=target.planes if target else 1,
                 taps=taps,
                 blocks=blocks,
-                gather=len(table) + taps,
+                gather=len(table) + len(places),
                 contiguous=contiguous,
                 packed=-1 if in_place else weights,
                 bias=biases,
@@ -759,6 +780,7 @@ def _plan(problem, threads, packed):
                 source_group=step.inputs * source.channel,
                 source_plane=source.phase,
                 source_z=source.plane,
+                source_channel=source.channel,
                 offsets=len(table),
                 halo_z=axes[0].halo if left[0] else 0,
                 halo_y=axes[1].halo if left[1] else 0,
@@ -767,10 +789,10 @@ def _plan(problem, threads, packed):
                 target_plane=target.phase if target else 0,
                 target_channel=target.channel if target else 0,
                 target_z=target.plane if target else 0,
-                form=kernels.FORMS["swapped" if swapped else "direct"],
-                positions=end,
+                form=kernels.FORMS["swapped" if height else "direct"],
+                height=height,
                 columns=columns,
-                column_offsets=column_offsets,
+                column_offsets=len(table) + len(step.taps),
                 strips=len(table) + 2 * taps,
                 strip_count=strip_count,
                 line=_is_line(problem),
@@ -786,13 +808,14 @@ def _plan(problem, threads, packed):
             table += [coordinate for tap in step.taps for coordinate in tap]
         biases = aligned(biases + groups * step.outputs * size)
         if not in_place:
-            rows = blocks * block if swapped else step.outputs
+            rows = blocks * block if height else step.outputs
             weights = aligned(weights + groups * rows * taps * size)
         source = target or source
         end = max(end, source.end)
-        if swapped:
-            end = aligned(end + (taps + 1) * math.prod(tile) * size)
-        if parts:
+        if height:
+            waiting = -(-blocks // chunks) * tile[0] if parts else 1
+            end = aligned(end + waiting * sums_pitch)
+        elif parts:
             end = aligned(end + -(-blocks // chunks) * block * sums_pitch)
             # The weights of a block are put there before they are set apart.
             end = max(end, layout.start + aligned(kernels.ROWS * taps * size))
@@ -956,7 +979,7 @@ def finished(
 def _weights_of(each, table):
     """All that the order of a pass's packed weights depends on."""
     return (
-        each.form, each.apart, each.groups, each.channels, each.blocks, each.reduction,
+        each.form, each.height, each.apart, each.groups, each.channels, each.blocks, each.reduction,
         each.operand, each.packed, each.weight_outer, each.weight_inner, each.weight_channel,
         table[each.gather : each.gather + each.taps],
     )  # fmt: skip

@@ -162,6 +162,13 @@ typedef struct { char many[2]; } wide;  /* as many as the registers hold */
 #endif
 #define MAX_VECTORS 8
 
+/* Turned, the rows are positions, and the vectors run over output channels. */
+#if VECTOR_REGISTERS == 32
+#define TURNED_VECTORS(rows) ((rows) >= 10 ? 2 : (rows) >= 8 ? 3 : 4)
+#else
+#define TURNED_VECTORS(rows) ((rows) >= 5 ? 2 : (rows) >= 3 ? 3 : 4)
+#endif
+
 /* Bands: rows of the output computed together by one register tile, and its vectors. */
 #define BAND 4
 #if VECTOR_REGISTERS == 32

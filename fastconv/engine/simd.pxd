@@ -25,6 +25,7 @@ cdef extern from "simd.h" nogil:
     int LANES(...)
     int LOG2_LANES(...)
     int VECTORS(int rows)
+    int TURNED_VECTORS(int rows)
     const int MAX_ROWS, MAX_VECTORS, MAX_LANES, ROWS_LIMIT
     const int AHEAD, VECTOR_BYTES, BAND, BAND_VECTORS
 

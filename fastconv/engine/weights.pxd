@@ -36,31 +36,32 @@ cdef inline void transpose(
 
 
 cdef inline void gather(
-    char *target, Py_ssize_t pitch, const char *source, const Py_ssize_t *offsets,
-    const Pass *step, Py_ssize_t height, real *_,
+    char *target, Py_ssize_t pitch, const char *source, Table table, Py_ssize_t first,
+    Py_ssize_t taps, const Pass *step, Py_ssize_t height, real *_,
 ) noexcept nogil:
-    """All weights of `height` output channels from `source` on, as [taps][pitch]."""
+    """Some taps of `height` output channels from `source` on, as [taps][pitch]."""
     cdef Py_ssize_t size = sizeof(real)
     cdef Py_ssize_t lanes = VECTOR_BYTES // size
+    cdef const Py_ssize_t *offsets = &table[step.gather] if taps else NULL
     cdef Py_ssize_t done = 0
     cdef Py_ssize_t i, k
+    cdef const char *begin
     if step.contiguous:
-        done = step.taps // lanes * lanes
+        done = taps // lanes * lanes
         for i in range((height + lanes - 1) // lanes):
+            begin = source + first * size + i * lanes * step.weight_channel
             if real is double:
                 transpose(
-                    target + i * VECTOR_BYTES, pitch,
-                    source + i * lanes * step.weight_channel, step.weight_channel,
+                    target + i * VECTOR_BYTES, pitch, begin, step.weight_channel,
                     done // lanes, <int> min(lanes, height - i * lanes), <vd *> NULL)
             else:
                 transpose(
-                    target + i * VECTOR_BYTES, pitch,
-                    source + i * lanes * step.weight_channel, step.weight_channel,
+                    target + i * VECTOR_BYTES, pitch, begin, step.weight_channel,
                     done // lanes, <int> min(lanes, height - i * lanes), <vf *> NULL)
-    for k in range(done, step.taps):
+    for k in range(done, taps):
         for i in range(height):
             (<real *> (target + k * pitch))[i] = (
-                <const real *> (source + offsets[k] + i * step.weight_channel))[0]
+                <const real *> (source + offsets[first + k] + i * step.weight_channel))[0]
 
 
 cdef inline const char *weights_of(
@@ -75,7 +76,7 @@ cdef inline const char *weights_of(
 cdef inline void lay_biases(
     Memory memory, const char **operands, const Pass *step, Py_ssize_t groups, real *_,
 ) noexcept nogil:
-    """The biases of a pass side by side; added to zero, as by a swapped pass: -0 becomes 0."""
+    """The biases of a pass side by side; added to zero, so that -0 becomes 0."""
     cdef real *biases = <real *> &memory[step.bias]
     cdef const char *source
     cdef Py_ssize_t m
@@ -121,38 +122,39 @@ cdef inline void pack_block(
     """The weights of one block of output channels of one group, as the passes read them.
 
     [taps][rows] for direct ones, [part of the channels][tap][channel][rows] where taps may be
-    left out, [taps][two vectors] for swapped ones; Winograd's transformed.
+    left out, [taps][some vectors] for swapped ones; Winograd's transformed.
     """
     cdef Py_ssize_t size = sizeof(real)
     cdef Py_ssize_t group = index // step.blocks
     cdef Py_ssize_t b = index % step.blocks
-    cdef Py_ssize_t m, height, first
+    cdef Py_ssize_t m, height, first, pitch
     cdef const char *source
     cdef char *target
     if step.packed < 0 or step.taps == 0:
         return
     if step.form == SWAPPED:
-        m = b * 2 * VECTOR_BYTES // size
-        target = &weights[step.packed + index * step.taps * 2 * VECTOR_BYTES]
-        memset(target, 0, step.taps * 2 * VECTOR_BYTES)
-        gather(target, 2 * VECTOR_BYTES, weights_of(operands, step, group, m),
-               &table[step.gather], step, min(2 * VECTOR_BYTES // size, step.channels - m), kind)
+        pitch = TURNED_VECTORS(step.height) * VECTOR_BYTES
+        m = b * pitch // size
+        target = &weights[step.packed + index * step.taps * pitch]
+        memset(target, 0, step.taps * pitch)
+        gather(target, pitch, weights_of(operands, step, group, m), table, 0, step.taps, step,
+               min(pitch // size, step.channels - m), kind)
         return
     m = part(b, step.blocks, step.channels)
     height = part(b + 1, step.blocks, step.channels) - m
     first = group * step.channels + m
     source = weights_of(operands, step, group, m)
     if step.apart:
-        gather(scratch, height * size, source, &table[step.gather], step, height, kind)
+        gather(scratch, height * size, source, table, 0, step.taps, step, height, kind)
         if not set_apart(&weights[step.packed + first * step.taps * size], scratch, plan, step,
                          height * size, kind):
             weights[step.infinite] = 1
         return
     if step.form == DIRECT or step.form == POINTWISE:
-        gather(&weights[step.packed + first * step.taps * size], height * size, source,
-               &table[step.gather], step, height, kind)
+        gather(&weights[step.packed + first * step.taps * size], height * size, source, table,
+               0, step.taps, step, height, kind)
         return
-    gather(scratch, height * size, source, &table[step.gather], step, height, kind)
+    gather(scratch, height * size, source, table, 0, step.taps, step, height, kind)
     target = &weights[step.packed + transformed(step, index, first, size)]
     if real is double:
         transform_weights(target, scratch, step.reduction, height * size, <vd *> NULL)

@@ -1,0 +1,190 @@
+"""Swapped passes: vectors run over output channels, the rows of the register tile over positions.
+
+For images so small that their positions would not fill the vectors. They are laid out without
+a halo along x, so that positions follow each other in the scratch, whatever the tap.
+"""
+
+from libc.string cimport memcpy, memset
+
+from fastconv.engine.plan cimport *
+from fastconv.engine.simd cimport *
+from fastconv.engine.weights cimport gather, transpose, weights_of
+
+
+cdef inline void multiply_turned(
+    const char *source, Py_ssize_t channel, Py_ssize_t channels, const Py_ssize_t *places,
+    const char *weights, const Py_ssize_t *columns, Py_ssize_t taps, Py_ssize_t kernel,
+    const char *start, Py_ssize_t start_pitch, char *target, vector *_, rows *__,
+) noexcept nogil:
+    """The register tile: some positions, by some vectors of output channels.
+
+    Sums begin with rows at `start`. A channel has some taps: their positions lie at `places`,
+    their weights at `columns`; from channel to channel it is `channel` and `kernel` bytes.
+    """
+    cdef vector sums[MAX_ROWS][4]
+    cdef vector w[4]
+    cdef vector x[1]
+    cdef Py_ssize_t _run, _c, t
+    cdef const char *at
+    cdef const char *weight
+    cdef int i, j
+    for _run in range(1):
+        for i in range(<int> sizeof(rows)):
+            for j in range(TURNED_VECTORS(sizeof(rows))):
+                LOAD(sums[i][j], start + i * start_pitch + j * VECTOR_BYTES)
+        for _c in range(channels):
+            for t in range(taps):
+                at = source + places[t]
+                weight = weights + columns[t]
+                for j in range(TURNED_VECTORS(sizeof(rows))):
+                    LOAD(w[j], weight + j * VECTOR_BYTES)
+                for i in range(<int> sizeof(rows)):
+                    BROADCAST(x[0], at + i * LANE_BYTES(x[0]))
+                    for j in range(TURNED_VECTORS(sizeof(rows))):
+                        sums[i][j] = sums[i][j] + x[0] * w[j]
+            source += channel
+            weights += kernel
+        for i in range(<int> sizeof(rows)):
+            for j in range(TURNED_VECTORS(sizeof(rows))):
+                STORE(target + (i * TURNED_VECTORS(sizeof(rows)) + j) * VECTOR_BYTES, sums[i][j])
+
+
+ctypedef void (*turned_t)(
+    const char *, Py_ssize_t, Py_ssize_t, const Py_ssize_t *, const char *, const Py_ssize_t *,
+    Py_ssize_t, Py_ssize_t, const char *, Py_ssize_t, char *, void *, void *,
+) noexcept nogil
+
+
+cdef inline turned_t turned_of(Py_ssize_t height, vector *_) noexcept nogil:
+    """The register tile of so many positions."""
+    if height == 1:
+        return <turned_t> multiply_turned[vector, rows1]
+    elif height == 2:
+        return <turned_t> multiply_turned[vector, rows2]
+    elif height == 3:
+        return <turned_t> multiply_turned[vector, rows3]
+    elif height == 4:
+        return <turned_t> multiply_turned[vector, rows4]
+    elif height == 5:
+        return <turned_t> multiply_turned[vector, rows5]
+    elif height == 6:
+        return <turned_t> multiply_turned[vector, rows6]
+    elif height == 7:
+        return <turned_t> multiply_turned[vector, rows7]
+    elif height == 8:
+        return <turned_t> multiply_turned[vector, rows8]
+    elif height == 9:
+        return <turned_t> multiply_turned[vector, rows9]
+    elif height == 10:
+        return <turned_t> multiply_turned[vector, rows10]
+    elif height == 11:
+        return <turned_t> multiply_turned[vector, rows11]
+    elif height == 12:
+        return <turned_t> multiply_turned[vector, rows12]
+    elif height == 13:
+        return <turned_t> multiply_turned[vector, rows13]
+    return <turned_t> multiply_turned[vector, rows14]
+
+
+cdef inline void store_turned(
+    char *out, const char *sums, Py_ssize_t pitch, Py_ssize_t count, Py_ssize_t row_length,
+    Py_ssize_t columns, Py_ssize_t width, const Pass *step, real *_,
+) noexcept nogil:
+    """Rows of positions, some vectors of output channels each, to channels of positions."""
+    cdef Py_ssize_t size = sizeof(real)
+    cdef Py_ssize_t lanes = VECTOR_BYTES // size
+    cdef Py_ssize_t whole = width // lanes
+    cdef Py_ssize_t i = 0
+    cdef Py_ssize_t j, k, left
+    cdef int height
+    cdef char *target
+    # Whether positions follow each other in the output.
+    cdef bint in_turn = columns == row_length and step.out_y == row_length * size
+    while i < count:
+        left = count - i if in_turn else columns - i % row_length
+        if left <= 0:
+            i += row_length - i % row_length
+            continue
+        height = <int> min(lanes, left)
+        target = out + i // row_length * step.out_y + i % row_length * step.out_x
+        j = 0
+        if step.out_x == size:
+            if real is double:
+                transpose(target, step.out_channel, sums + i * pitch, pitch, whole, height,
+                          <vd *> NULL)
+            else:
+                transpose(target, step.out_channel, sums + i * pitch, pitch, whole, height,
+                          <vf *> NULL)
+            j = whole * lanes
+        for j in range(j, width):
+            for k in range(height):
+                (<real *> (target + j * step.out_channel + k * step.out_x))[0] = (
+                    <const real *> (sums + (i + k) * pitch))[j]
+        i += height
+
+
+cdef inline void run_swapped(
+    Memory memory, Memory packed, Py_ssize_t scratch, Table table, const char **operands,
+    char *output, Py_ssize_t split, const Plan *plan, const Pass *step, const Tile *tile,
+    real *kind,
+) noexcept nogil:
+    """What a part of the input channels adds, in one tile, to one chunk of the output's.
+
+    Sums wait in the scratch; after the last part they go to the output.
+    """
+    cdef Py_ssize_t size = sizeof(real)
+    cdef Py_ssize_t pitch = TURNED_VECTORS(step.height) * VECTOR_BYTES
+    cdef Py_ssize_t wide = pitch // size
+    cdef Py_ssize_t splits = max(plan.splits, 1)
+    cdef Py_ssize_t start = part(split, splits, plan.channels)
+    cdef Py_ssize_t channels = part(split + 1, splits, plan.channels) - start
+    cdef Py_ssize_t kernel = step.taps // plan.channels
+    cdef Py_ssize_t depth = min(tile.rows_z, step.limit_z - tile.z)
+    cdef Py_ssize_t rows = min(tile.rows_y, step.limit_y - tile.y)
+    cdef Py_ssize_t columns = min(tile.rows_x, step.limit_x - tile.x)
+    cdef Py_ssize_t row_length = plan.pitch // size
+    cdef Py_ssize_t count = (rows - 1) * row_length + columns
+    cdef Py_ssize_t first = part(tile.chunk, plan.chunks, step.blocks)
+    cdef Py_ssize_t column, m, width, z, at
+    cdef char *bias = &memory[scratch + step.columns]
+    cdef const char *weights
+    cdef const char *source
+    cdef char *sums
+    cdef turned_t multiply_positions
+    if rows <= 0 or columns <= 0:
+        return
+    if real is double:
+        multiply_positions = turned_of(step.height, <vd *> NULL)
+    else:
+        multiply_positions = turned_of(step.height, <vf *> NULL)
+    for column in range(first, part(tile.chunk + 1, plan.chunks, step.blocks)):
+        m = column * wide
+        width = min(wide, step.channels - m)
+        memset(bias, 0, pitch)
+        memcpy(bias, &memory[step.bias + (tile.group * step.channels + m) * size], width * size)
+        if (<Worker *> &memory[scratch]).prepared:
+            weights = &packed[step.packed + ((tile.group * step.blocks + column) * step.taps
+                                             + start * kernel) * pitch]
+        else:
+            weights = bias + pitch
+            gather(bias + pitch, pitch, weights_of(operands, step, tile.group, m), table,
+                   start * kernel, channels * kernel, step, width, kind)
+        for z in range(depth):
+            source = &memory[scratch + step.source + z * step.source_z]
+            sums = &memory[scratch + step.sums]
+            if splits > 1:
+                sums += ((column - first) * plan.tile_z + z) * step.sums_pitch
+            at = 0
+            while at < count:
+                multiply_positions(
+                    source + at * size, step.source_channel, channels, &table[step.offsets],
+                    weights, &table[step.column_offsets], kernel, kernel * pitch,
+                    sums + at * pitch if split else bias, pitch if split else 0,
+                    sums + at * pitch, NULL, NULL)
+                at += step.height
+            if split + 1 == splits:
+                store_turned(
+                    output + step.out_offset + tile.image * step.out_image
+                    + tile.group * step.out_group + m * step.out_channel
+                    + (tile.z + z) * step.out_z + tile.y * step.out_y + tile.x * step.out_x,
+                    sums, pitch, count, row_length, columns, width, step, kind)
