@@ -174,6 +174,78 @@ def test_rows_without_a_halo(rng, force, dtype, stride):
         direct("conv2d", x, w, whole(rng, 19, dtype=dtype), **options)
 
 
+# Swapped: vectors along the output channels
+
+
+@pytest.fixture
+def swap(force):
+    """Make the planner swap, with so many positions in the register tile."""
+
+    def swapped(height, splits, tile, problem):
+        axes = planning.rows_in_turn(problem)
+        tile = tuple(min(pair) for pair in zip(tile, problem.grid, strict=True))
+        force(height=height, splits=splits, tile=tile, axes=axes)
+
+    return swapped
+
+
+def problem_of(x, w, *options):
+    return fastconv.problems.convolution(
+        {"input": x, "weight": w}, None, x.ndim - 2, *options, 1, "zeros"
+    )[0]
+
+
+@pytest.mark.parametrize("height", range(1, planning.kernels.ROWS + 1))
+@pytest.mark.parametrize("splits", [1, 3])
+@each_dtype
+def test_swapped(rng, swap, dtype, height, splits):
+    ways = (
+        ((1, 1, 1), (1, 99, 99), 70),
+        ((1, 1, 1), (1, 3, 4), 5),
+        ((2, 1, 1), (1, 2, 99), 70),
+        ((1, 4, 2), (1, 99, 99), 5),
+        ((3, 0, 1), (1, 1, 2), 33),
+    )
+    for (stride, padding, dilation), tile, outputs in ways:
+        x, w = whole(rng, 2, 7, 6, 9, dtype=dtype), whole(rng, outputs, 7, 3, 3, dtype=dtype)
+        b = whole(rng, outputs, dtype=dtype)
+        swap(height, splits, tile, problem_of(x, w, stride, padding, dilation))
+        options = {"stride": stride, "padding": padding, "dilation": dilation}
+        assert "swapped" in method("conv2d", x, w, b, **options)
+        direct("conv2d", x, w, b, **options)
+        direct("conv2d", x, fastconv.pack(w), b, **options)
+
+
+@pytest.mark.parametrize("splits", [1, 2])
+@each_dtype
+def test_swapped_in_three_dimensions(rng, swap, dtype, splits):
+    x, w = whole(rng, 1, 4, 4, 3, 5, dtype=dtype), whole(rng, 37, 4, 3, 2, 3, dtype=dtype)
+    for tile in ((99, 99, 99), (2, 99, 99), (3, 2, 4)):
+        swap(7, splits, tile, problem_of(x, w, 1, 1, 1))
+        direct("conv3d", x, w, padding=1)
+
+
+def test_swapped_to_strided_outputs(rng, swap):
+    x, w = whole(rng, 1, 4, 5, 6), whole(rng, 40, 4, 3, 3)
+    swap(7, 1, (1, 99, 99), problem_of(x, w, 1, 1, 1))
+    for out in (
+        np.zeros((1, 40, 5, 12), np.float32)[..., ::2],
+        np.zeros((1, 5, 6, 40), np.float32).transpose(0, 3, 1, 2),
+    ):
+        direct("conv2d", x, w, padding=1, out=out)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+def test_swapped_meets_padding_where_zero_times_it_is_not_zero(rng, swap, value, packed):
+    x, w = whole(rng, 1, 4, 5, 6), whole(rng, 40, 4, 3, 3)
+    w[1, 3, 0, 0] = value
+    swap(6, 2, (1, 99, 99), problem_of(x, w, 1, 1, 1))
+    result = fastconv.conv2d(x, fastconv.pack(w) if packed else w, padding=1, method="direct")
+    assert not np.isfinite(result[:, 1]).any()
+    assert np.isfinite(result[:, 2:]).all()
+
+
 # Small groups, several in a tile
 
 

@@ -112,7 +112,7 @@ cdef inline void filter_tile(
 
     The last band covers some rows again.
     """
-    cdef Py_ssize_t size = LANE_BYTES((<vector *> operands)[0])
+    cdef Py_ssize_t size = LANE_BYTES(v[0])
     cdef Py_ssize_t lanes = VECTOR_BYTES // size
     cdef const char *zeros = &memory[scratch + plan.layout]
     cdef const char *rows[FILTER_ROWS]
@@ -139,7 +139,7 @@ cdef inline void filter_tile(
                 at = x * plan.stride_x + step.first_x + k + j * lanes
                 first = min(max(-at, 0), lanes)
                 MASK(inside[k * vectors * plan.stride_x + j], first,
-                     max(min(plan.size_x - at, lanes), first), (<vector *> operands)[0])
+                     max(min(plan.size_x - at, lanes), first), v[0])
         row = 0
         while row < tile.rows_y:
             at = tile.y + min(row, tile.rows_y - BAND)

@@ -470,7 +470,7 @@ cdef void run_all(
     cdef Worker *worker
     if not prepared and passes[0].form != SWAPPED:
         blocks = weight_blocks(plan, passes)
-    if passes[0].apart and not prepared:
+    if passes[0].apart and blocks:
         packed[passes[0].infinite] = 0
     if passes[0].form == WINOGRAD:
         memset(&memory[plan.flags], 0, plan.images)
@@ -577,8 +577,9 @@ cdef class Program:
         cdef Py_ssize_t i
         for i in range(len(operands)):
             addresses[i] = NULL if operands[i] is None else address(operands[i], False)
-        if passes[0].apart:
-            target.memory[passes[0].infinite] = 0
+        for i in range(self.plan.passes):
+            if passes[i].apart:
+                target.memory[passes[i].infinite] = 0
         with nogil:
             if self.is_double:
                 pack_all(workspace.memory, target.memory, self.table, addresses, &self.plan,

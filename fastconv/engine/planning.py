@@ -263,6 +263,11 @@ def _lay_outs(problem):
     return ways
 
 
+def rows_in_turn(problem):
+    """The lay-out without a halo along x: from tap to tap positions keep following each other."""
+    return [axis(problem, 0), axis(problem, 1), axis(problem, 2, apart=True)]
+
+
 def _flat(problem):
     """The same problem with its spatial axes as one, where memory allows.
 
@@ -559,6 +564,17 @@ def _leaves_out(problem):
     return share < (0.85 if dilated else 0.5)
 
 
+def _padded(problem, step):
+    """Whether a tap of the step meets nothing but the zeros around the input in some rows."""
+    lines = [[tap[a] for tap in step.taps] for a in range(2)]
+    return not problem.border and any(
+        min(line) < 0 or max(line) + (grid - 1) * stride >= size
+        for line, grid, stride, size in zip(
+            lines, problem.grid, problem.stride, problem.sizes, strict=False
+        )
+    )
+
+
 def _choose(problem, threads, packed):
     """The lay-out, tile, chunks of output channels and whether to swap, for the least time."""
     grids = np.meshgrid(*map(sizes, problem.grid), indexing="ij")
@@ -586,7 +602,7 @@ def _choose(problem, threads, packed):
         and all(s.inputs and s.groups == 1 for s in problem.steps)
     )
     if swaps:
-        axes = [*_lay_outs(problem)[0][:2], axis(problem, 2, apart=True)]
+        axes = rows_in_turn(problem)
         costs = _Costs(problem, axes, tiles, reached)
         for height in range(1, kernels.ROWS + 1):
             width = kernels.turned_vectors(height) * costs.lanes
@@ -713,7 +729,7 @@ def _plan(problem, threads, packed):
     if threads > 1:
         choice = _choose(problem, threads, packed)
     _, axes, tile, chunks, height, splits = choice
-    left_out = _leaves_out(problem)
+    left_out = not height and _leaves_out(problem)
     parts = splits if splits > 1 or left_out else 0
     table = [r for axis in axes for r in axis.residues]
     left = (True, True, True)
@@ -725,7 +741,9 @@ def _plan(problem, threads, packed):
     block = width // size if height else kernels.ROWS
     columns = end = source.end
     if height:
-        end += aligned((1 + most * max(len(s.taps) for s in problem.steps)) * width)
+        kernel = max(len(s.taps) for s in problem.steps)
+        listed = columns + aligned((1 + most * kernel) * width)
+        end = listed + aligned(2 * 8 * kernel)
     biases = weights = 0
     passes = []
     for step in problem.steps:
@@ -791,6 +809,7 @@ def _plan(problem, threads, packed):
                 target_z=target.plane if target else 0,
                 form=kernels.FORMS["swapped" if height else "direct"],
                 height=height,
+                positions=listed if height else 0,
                 columns=columns,
                 column_offsets=len(table) + len(step.taps),
                 strips=len(table) + 2 * taps,
@@ -798,13 +817,13 @@ def _plan(problem, threads, packed):
                 line=_is_line(problem),
                 sums=end,
                 sums_pitch=sums_pitch,
-                apart=left_out,
+                apart=_padded(problem, step) if height else left_out,
                 most=most,
-                coordinates=len(table) + 2 * taps + len(strips),
+                coordinates=len(table) + len(places) + taps + len(strips),
             ).of_step(step)
         )
         table += places + gather + strips
-        if left_out:
+        if left_out or height:
             table += [coordinate for tap in step.taps for coordinate in tap]
         biases = aligned(biases + groups * step.outputs * size)
         if not in_place:
@@ -813,6 +832,8 @@ def _plan(problem, threads, packed):
         source = target or source
         end = max(end, source.end)
         if height:
+            passes[-1] = passes[-1]._replace(infinite=weights)
+            weights += 64
             waiting = -(-blocks // chunks) * tile[0] if parts else 1
             end = aligned(end + waiting * sums_pitch)
         elif parts:

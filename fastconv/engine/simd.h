@@ -31,6 +31,7 @@ typedef vd vdu __attribute__((aligned(1), may_alias));
 #define LANES(v) ((int)(sizeof(v) / sizeof(LANE(v))))
 #define LOG2_LANES(v) (LANES(v) == 16 ? 4 : LANES(v) == 8 ? 3 : LANES(v) == 4 ? 2 : 1)
 #define MAX_LANES (VECTOR_BYTES / 4)
+#define LANE_OF(v, i) ((v)[i])
 
 /* The same vector anywhere in memory. */
 #define UNALIGNED(v) __typeof__(_Generic((v), vf: (vfu){0}, vd: (vdu){0}))
@@ -38,6 +39,8 @@ typedef vd vdu __attribute__((aligned(1), may_alias));
 /* Into the first-level cache, so many taps ahead: the hardware does not guess where taps lie. */
 #define PREFETCH(p) __builtin_prefetch((p), 0, 3)
 #define AHEAD 8
+/* Into the second one, what is wanted later. */
+#define PREFETCH_FAR(p) __builtin_prefetch((p), 0, 2)
 
 /* v = memory; memory = v; v = the element at p in every lane. */
 #define LOAD(v, p) ((v) = *(const UNALIGNED(v) *)(p))

@@ -8,18 +8,20 @@ from libc.string cimport memcpy, memset
 
 from fastconv.engine.plan cimport *
 from fastconv.engine.simd cimport *
-from fastconv.engine.weights cimport gather, transpose, weights_of
+from fastconv.engine.weights cimport gather, is_finite, transpose, weights_of
 
 
 cdef inline void multiply_turned(
     const char *source, Py_ssize_t channel, Py_ssize_t channels, const Py_ssize_t *places,
     const char *weights, const Py_ssize_t *columns, Py_ssize_t taps, Py_ssize_t kernel,
-    const char *start, Py_ssize_t start_pitch, char *target, vector *_, rows *__,
+    const char *soon, const char *start, Py_ssize_t start_pitch, char *target, vector *_,
+    rows *__,
 ) noexcept nogil:
     """The register tile: some positions, by some vectors of output channels.
 
     Sums begin with rows at `start`. A channel has some taps: their positions lie at `places`,
     their weights at `columns`; from channel to channel it is `channel` and `kernel` bytes.
+    What is at `soon` is fetched meanwhile, a cache line for each tap.
     """
     cdef vector sums[MAX_ROWS][4]
     cdef vector w[4]
@@ -36,6 +38,8 @@ cdef inline void multiply_turned(
             for t in range(taps):
                 at = source + places[t]
                 weight = weights + columns[t]
+                PREFETCH_FAR(soon)
+                soon += VECTOR_BYTES
                 for j in range(TURNED_VECTORS(sizeof(rows))):
                     LOAD(w[j], weight + j * VECTOR_BYTES)
                 for i in range(<int> sizeof(rows)):
@@ -51,7 +55,7 @@ cdef inline void multiply_turned(
 
 ctypedef void (*turned_t)(
     const char *, Py_ssize_t, Py_ssize_t, const Py_ssize_t *, const char *, const Py_ssize_t *,
-    Py_ssize_t, Py_ssize_t, const char *, Py_ssize_t, char *, void *, void *,
+    Py_ssize_t, Py_ssize_t, const char *, const char *, Py_ssize_t, char *, void *, void *,
 ) noexcept nogil
 
 
@@ -123,6 +127,25 @@ cdef inline void store_turned(
         i += height
 
 
+cdef inline Py_ssize_t reaching(
+    Py_ssize_t *places, Table table, const Plan *plan, const Pass *step, Py_ssize_t kernel,
+    Py_ssize_t z, Py_ssize_t first_y, Py_ssize_t last_y,
+) noexcept nogil:
+    """List the taps that meet more than zeros in some rows: their positions, their weights."""
+    cdef const Py_ssize_t *tap = &table[step.coordinates]
+    cdef Py_ssize_t count = 0
+    cdef Py_ssize_t t
+    for t in range(kernel):
+        if (0 <= tap[0] + z * plan.stride_z < plan.size_z
+                and tap[1] + last_y * plan.stride_y >= 0
+                and tap[1] + first_y * plan.stride_y < plan.size_y):
+            places[count] = table[step.offsets + t]
+            places[kernel + count] = table[step.column_offsets + t]
+            count += 1
+        tap += 3
+    return count
+
+
 cdef inline void run_swapped(
     Memory memory, Memory packed, Py_ssize_t scratch, Table table, const char **operands,
     char *output, Py_ssize_t split, const Plan *plan, const Pass *step, const Tile *tile,
@@ -130,7 +153,8 @@ cdef inline void run_swapped(
 ) noexcept nogil:
     """What a part of the input channels adds, in one tile, to one chunk of the output's.
 
-    Sums wait in the scratch; after the last part they go to the output.
+    Sums wait in the scratch; after the last part they go to the output. Taps that meet nothing
+    but zeros in some rows are left out there.
     """
     cdef Py_ssize_t size = sizeof(real)
     cdef Py_ssize_t pitch = TURNED_VECTORS(step.height) * VECTOR_BYTES
@@ -145,10 +169,15 @@ cdef inline void run_swapped(
     cdef Py_ssize_t row_length = plan.pitch // size
     cdef Py_ssize_t count = (rows - 1) * row_length + columns
     cdef Py_ssize_t first = part(tile.chunk, plan.chunks, step.blocks)
-    cdef Py_ssize_t column, m, width, z, at
+    cdef Py_ssize_t column, m, width, z, at, taps
     cdef char *bias = &memory[scratch + step.columns]
+    cdef Py_ssize_t *listed = <Py_ssize_t *> &memory[scratch + step.positions]
+    cdef const Py_ssize_t *places
+    cdef bint prepared = (<Worker *> &memory[scratch]).prepared
+    cdef bint all_finite = step.apart
     cdef const char *weights
     cdef const char *source
+    cdef const char *soon
     cdef char *sums
     cdef turned_t multiply_positions
     if rows <= 0 or columns <= 0:
@@ -162,13 +191,23 @@ cdef inline void run_swapped(
         width = min(wide, step.channels - m)
         memset(bias, 0, pitch)
         memcpy(bias, &memory[step.bias + (tile.group * step.channels + m) * size], width * size)
-        if (<Worker *> &memory[scratch]).prepared:
+        if prepared:
+            all_finite = step.apart and not packed[step.infinite]
             weights = &packed[step.packed + ((tile.group * step.blocks + column) * step.taps
                                              + start * kernel) * pitch]
         else:
             weights = bias + pitch
             gather(bias + pitch, pitch, weights_of(operands, step, tile.group, m), table,
                    start * kernel, channels * kernel, step, width, kind)
+            if step.apart:
+                if real is double:
+                    all_finite = is_finite(weights, channels * kernel * pitch // VECTOR_BYTES,
+                                           <vd *> NULL)
+                else:
+                    all_finite = is_finite(weights, channels * kernel * pitch // VECTOR_BYTES,
+                                           <vf *> NULL)
+        # The weights of the next column, which may come from afar.
+        soon = weights + (step.taps if prepared else 0) * pitch
         for z in range(depth):
             source = &memory[scratch + step.source + z * step.source_z]
             sums = &memory[scratch + step.sums]
@@ -176,11 +215,20 @@ cdef inline void run_swapped(
                 sums += ((column - first) * plan.tile_z + z) * step.sums_pitch
             at = 0
             while at < count:
+                places = &table[step.offsets]
+                taps = kernel
+                if all_finite:
+                    taps = reaching(
+                        listed, table, plan, step, kernel, tile.z + z,
+                        tile.y + at // row_length,
+                        tile.y + (min(at + step.height, count) - 1) // row_length)
+                    places = listed
                 multiply_positions(
-                    source + at * size, step.source_channel, channels, &table[step.offsets],
-                    weights, &table[step.column_offsets], kernel, kernel * pitch,
+                    source + at * size, step.source_channel, channels, places, weights,
+                    places + kernel, taps, kernel * pitch, soon,
                     sums + at * pitch if split else bias, pitch if split else 0,
                     sums + at * pitch, NULL, NULL)
+                soon += channels * taps * VECTOR_BYTES
                 at += step.height
             if split + 1 == splits:
                 store_turned(

@@ -23,6 +23,8 @@ cdef inline void transpose(
     for _square in range(squares):
         for i in range(LANES(a[0])):
             LOAD(a[i], source + min(i, height - 1) * source_pitch)
+            # Rows are long, and there are more of them than the hardware follows.
+            PREFETCH(source + min(i, height - 1) * source_pitch + 16 * VECTOR_BYTES)
         for _turn in range(LOG2_LANES(a[0])):
             for i in range(LANES(a[0]) // 2):
                 ZIP_LOW(b[2 * i], a[i], a[i + LANES(a[0]) // 2])
@@ -88,6 +90,22 @@ cdef inline void lay_biases(
         biases[m] = 0 + (<const real *> (source + m * step.bias_stride))[0]
 
 
+cdef inline bint is_finite(const char *weights, Py_ssize_t count, vector *_) noexcept nogil:
+    """Whether so many vectors have no infinity and no NaN."""
+    cdef vector test[1]
+    cdef vector x[1]
+    cdef Py_ssize_t k
+    cdef int i
+    FILL(test[0], 0)
+    for k in range(count):
+        LOAD(x[0], weights + k * VECTOR_BYTES)
+        test[0] = test[0] + x[0] * 0
+    for i in range(LANES(x[0])):
+        if not LANE_OF(test[0], i) == 0:
+            return False
+    return True
+
+
 cdef inline bint set_apart(
     char *target, const char *source, const Plan *plan, const Pass *step, Py_ssize_t valid,
     real *_,
@@ -139,6 +157,13 @@ cdef inline void pack_block(
         memset(target, 0, step.taps * pitch)
         gather(target, pitch, weights_of(operands, step, group, m), table, 0, step.taps, step,
                min(pitch // size, step.channels - m), kind)
+        if step.apart:
+            if real is double:
+                height = is_finite(target, step.taps * pitch // VECTOR_BYTES, <vd *> NULL)
+            else:
+                height = is_finite(target, step.taps * pitch // VECTOR_BYTES, <vf *> NULL)
+            if not height:
+                weights[step.infinite] = 1
         return
     m = part(b, step.blocks, step.channels)
     height = part(b + 1, step.blocks, step.channels) - m

@@ -108,7 +108,7 @@ cdef inline void transform_inputs(
     by side; of the others each vector covers what the one before had too much.
     """
     cdef const char *at[4]
-    cdef Py_ssize_t size = LANE_BYTES((<vector *> at)[0])
+    cdef Py_ssize_t size = LANE_BYTES(kind[0])
     cdef Py_ssize_t lanes = VECTOR_BYTES // size
     cdef Py_ssize_t quarters = row_tiles // (lanes // 4) if is_short(row_tiles, lanes) else 0
     cdef Py_ssize_t row, x, unit
