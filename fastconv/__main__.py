@@ -110,7 +110,11 @@ def _add_bench(bench: argparse.ArgumentParser) -> None:
         "--batch", type=_positive, metavar="N", help="images at a time (default: the workload's)"
     )
     bench.add_argument(
-        "--peers", nargs="*", metavar="NAME", help="which peers (default: all that are installed)"
+        "--peers",
+        nargs="*",
+        metavar="NAME",
+        help="which peers (default: all that are installed), or which of fastconv's own methods: "
+        "direct, winograd, fft",
     )
     bench.add_argument(
         "--seconds",

@@ -20,6 +20,7 @@ from fastconv import bench
 from fastconv.__main__ import main
 from fastconv.bench import results as figures
 from fastconv.bench.contest import contest
+from fastconv.bench.methods import KEYS
 from fastconv.bench.passes import recipe
 from fastconv.bench.peer import Call, Peer, Problem, fastest
 from fastconv.bench.peers import PEERS, found
@@ -124,6 +125,10 @@ def test_recipes(row):
 # ---------------------------------------------------------------- peers
 
 
+def problem_of(row, x, weights, expected):
+    return Problem(row, x, weights, recipe(row, weights), expected.shape, threads=1)
+
+
 @pytest.mark.filterwarnings("ignore")  # what others warn of is not ours to judge
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("kind", PEERS, ids=lambda kind: kind.key)
@@ -139,13 +144,47 @@ def test_peers_agree(kind, dtype):
     for row in SMALL:
         x, *weights = row.arrays(dtype)
         expected = row.form.function(x, *weights, **row.form.options)
-        call = peer.prepare(Problem(row, x, recipe(row, weights), expected.shape, threads=1))
+        call = peer.prepare(problem_of(row, x, weights, expected))
         if call is not None:
             off = error(call.array(call.run()), expected)
             assert off <= tolerance(row.plan.flops / 2 / expected.size, dtype), row.name
             computed += 1
     filters = ("opencv", "scipy", "ndimage")
     assert computed == len(SMALL) if kind.key not in filters else computed >= 3
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("key", KEYS)
+def test_methods_agree(key, dtype):
+    plain, packed = found([key])
+    assert (plain.label, packed.label) == (key, f"{key} packed")
+    assert (plain.packs, packed.packs) == (False, True)
+    computed = 0
+    for row in SMALL:
+        x, *weights = row.arrays(dtype)
+        expected = row.form.function(x, *weights, **row.form.options)
+        possible = fastconv.explain(row.form.function, x, *weights, **row.form.options).accepting
+        for method in plain, packed:
+            call = method.prepare(problem_of(row, x, weights, expected))
+            assert (call is not None) == (len(possible) > 1 and key in possible), row.name
+            if call is not None:
+                assert fastconv.explain(call.run).method.startswith(key), row.name
+                off = error(call.run(), expected)
+                assert off <= tolerance(row.plan.flops / 2 / expected.size, dtype), row.name
+                computed += 1
+    assert computed >= 6
+
+
+def test_methods_take_part_if_named():
+    assert not {peer.key for peer in found()} & set(KEYS)
+    results = bench.run(["mission"], containing="dilated", peers=KEYS, seconds=0.01)
+    assert results.versions.keys() == {"fastconv", "numpy"}
+    (row,) = results.rows
+    methods = {one.label: one.packed for one in row.contenders if not one.ours}
+    assert methods == dict.fromkeys(KEYS, False) | {f"{key} packed": True for key in KEYS}
+    assert row.opponent.label in methods
+    assert not row.wrong
+    assert not row.failed
 
 
 def test_unknown_peer():
@@ -207,6 +246,8 @@ def test_fastconv_is_blamed_if_all_others_disagree():
     assert row.ratio is None
     assert row.gflops == row.share == 0
     assert held(("only", wrong)).wrong == ["only"]
+    both = ("a method", wrong), ("a method packed", wrong)
+    assert held(*both).wrong == ["a method", "a method packed"]
 
 
 def test_packed_weights_are_a_contender(monkeypatch):
@@ -479,6 +520,7 @@ def test_list(capsys):
     output = capsys.readouterr().out
     assert all(name in output for name in members())
     assert all(kind.key in output for kind in PEERS)
+    assert all(key in output for key in KEYS)
 
 
 @pytest.mark.usefixtures("reports")

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from fastconv import bench
 from fastconv.bench import report
+from fastconv.bench.methods import KEYS
 from fastconv.bench.peers import PEERS
 from fastconv.bench.results import RecordError, Results, read
 from fastconv.bench.workloads import CLASSES, members
@@ -126,5 +127,7 @@ def show_sets(console: Console) -> None:
         except ImportError:
             version = "not installed"
         table.add_row(kind.key, kind.label, version)
+    for key in KEYS:
+        table.add_row(key, "a method of fastconv", "if named")
     console.print()
     console.print(table)

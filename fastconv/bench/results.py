@@ -70,7 +70,7 @@ class Row:
     flops, bytes : int
         Operations of the definition, and bytes of input, weights and output.
     method : str
-        As `fastconv.explain` tells.
+        As `fastconv.explain` tells; both if packed weights have another one.
     peak, bandwidth : float
         Operations, and bytes of copies as large, that the machine did in a second in the same
         turns.
