@@ -128,6 +128,12 @@ def _add_bench(bench: argparse.ArgumentParser) -> None:
         "--plot", type=Path, metavar="PICTURE", help="draw the roofline, as .png, .svg or .pdf"
     )
     bench.add_argument(
+        "--growth",
+        type=Path,
+        metavar="PICTURE",
+        help="draw the cost of a multiply-add as work grows, of --set growth",
+    )
+    bench.add_argument(
         "--compare", type=Path, metavar="JSON", help="compare with the record of an earlier run"
     )
 

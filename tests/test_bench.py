@@ -44,6 +44,13 @@ def little_memory(monkeypatch):
     monkeypatch.setattr(Limits, "MOST", 1 << 21)
 
 
+@pytest.fixture
+def reports():
+    """What reports need."""
+    pytest.importorskip("rich")
+    pytest.importorskip("matplotlib")
+
+
 # ---------------------------------------------------------------- workloads
 
 
@@ -85,6 +92,19 @@ def test_networks_are_whole(network, layers, published):
     if published:
         work = sum(row.count * row.plan.flops for row in rows) / 2
         assert work == pytest.approx(published, rel=0.03)
+
+
+@pytest.mark.usefixtures("reports")
+@pytest.mark.parametrize("kind", ["conv", "pointwise", "depthwise"])
+def test_growth(kind):
+    """Outputs grow from 1e4 to 1e8 with 64 channels, channels from 8 to 2048 with 1e6 outputs."""
+    from fastconv.bench import growth
+
+    rows = [row for row in select([growth.SET]) if row.kind == kind]
+    assert all(row.in_channels == row.out_channels for row in rows)
+    sizes = [sorted(panel.size(row) for row in rows if panel.has(row)) for panel in growth.PANELS]
+    np.testing.assert_allclose(sizes[0], np.geomspace(1e4, 1e8, 9), rtol=0.1)
+    assert sizes[1] == [8 << i for i in range(9)]
 
 
 def test_sets():
@@ -446,13 +466,6 @@ def test_run_refuses(arguments, message):
 TINY = ["bench", "--set", "mission", "--name", "spatially", "--seconds", "0.01"]
 
 
-@pytest.fixture
-def reports():
-    """What reports need."""
-    pytest.importorskip("rich")
-    pytest.importorskip("matplotlib")
-
-
 @pytest.mark.usefixtures("reports")
 def test_command(capsys, tmp_path):
     record, roofline = tmp_path / "record.json", tmp_path / "roofline.svg"
@@ -469,6 +482,32 @@ def test_command(capsys, tmp_path):
     assert f"since {bench.read(record).date}" in capsys.readouterr().out
     assert main([*TINY, "--peers", "--compare", str(record)]) == 0
     assert "No workload of this run is in the earlier one." in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("reports")
+def test_picture_of_growth(tmp_path):
+    picture = tmp_path / "growth.svg"
+    run = ["bench", "--set", "growth", "--name", "depthwise 3x3, 64 channels, 1e4"]
+    assert main([*run, "--seconds", "0.01", "--peers", "--growth", str(picture)]) == 0
+    assert "depthwise: 1.00 to 1.00 of its median" in picture.read_text()
+
+    from fastconv.bench import growth
+
+    results = Results("today", {}, {"fastconv": "0"}, {})
+    for row in select(["growth"]):
+        flops = row.plan.flops
+        seconds = flops / 1e11 * (2 if row.out_channels == 2048 else 1)
+        made = made_row(seconds, a=seconds) if row.kind == "conv" else made_row(seconds)
+        results.rows.append(
+            dataclasses.replace(made, name=row.name, set=row.set, class_name=row.kind, flops=flops)
+        )
+    results.rows += [dataclasses.replace(row, threads=2) for row in results.rows]
+    growth.plot(results, picture)
+    drawn = picture.read_text()
+    for kind in "conv", "pointwise", "depthwise":
+        assert drawn.count(f"{kind}: 1.00 to 1.00 of its median") == 2
+        assert drawn.count(f"{kind}: 1.00 to 2.00 of its median") == 2
+    assert "2 threads, float32, 64 channels" in drawn
 
 
 @pytest.mark.usefixtures("reports")
@@ -536,6 +575,8 @@ def test_list(capsys):
         (["--output", "nowhere/record.json"], "there is no directory nowhere"),
         (["--output", "."], "cannot write .: it is a directory"),
         (["--plot", "roofline.doc"], "no picture has '.doc'"),
+        (["--growth", "growth.doc"], "no picture has '.doc'"),
+        (["--growth", "growth.svg"], "add it"),
     ],
 )
 def test_command_line_errors(capsys, options, message):
