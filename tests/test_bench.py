@@ -375,6 +375,46 @@ def test_sums():
     assert figures.by_class(rows) == {"conv": rows}
 
 
+def test_gains():
+    one = [made_row(0.02, 0.01), made_row(0.01), made_row(5e-4), made_row(0.01)]
+    two = [made_row(0.01, 0.008), made_row(0.005), made_row(1e-3), made_row(None)]
+    one, two = (
+        [
+            dataclasses.replace(row, name=str(i), threads=threads, peak=threads * 1e11)
+            for i, row in enumerate(rows)
+        ]
+        for rows, threads in ((one, 1), (two, 2))
+    )
+    found = figures.gains(one, two[::-1])
+    assert [gain.row.name for gain in found] == ["2", "1", "0"]
+    assert [gain.times for gain in found] == pytest.approx([0.5, 2, 1.25])
+    assert [gain.packed for gain in found] == [False, False, True]
+    assert [gain.is_long for gain in found] == [False, True, True]
+    assert [gain.machine for gain in found] == [2, 2, 2]
+    assert figures.gains(one[:1], two[1:]) == []
+
+
+@pytest.mark.usefixtures("reports")
+def test_report_of_gains(capsys):
+    from rich.console import Console
+
+    from fastconv.bench import report
+
+    one = [dataclasses.replace(made_row(0.01), name=name) for name in ("fast", "slow", "slower")]
+    two = [made_row(0.004), made_row(0.008), made_row(0.02)]
+    two = [
+        dataclasses.replace(new, name=old.name, threads=2, peak=1.8e11, memory=1.5e9)
+        for old, new in zip(one, two, strict=True)
+    ]
+    report.show_gains(one, two, Console(width=500))
+    output = capsys.readouterr().out
+    assert (
+        "2 threads, times as fast as 1 thread: mean 1.16; lowest 0.50, slower; "
+        "under 1.85: 2 of 3 rows above 1 ms; slower: 1 of 3 rows. "
+        "The machine: 1.80 in multiply-adds, 1.50 in copies of memory."
+    ) in output
+
+
 def test_whole_networks():
     network = figures.whole("net", [made_row(0.01, 0.005, a=0.02, p=0.03), made_row(0.02, a=0.01)])
     assert network.ours().seconds == pytest.approx(0.06)
@@ -474,6 +514,7 @@ def test_command(capsys, tmp_path):
     output = capsys.readouterr().out
     assert "mission spatially separable" in output
     assert "2 threads, float64" in output
+    assert "2 threads, times as fast as 1 thread: mean " in output
     assert str(record) in output
     assert "<svg" in roofline.read_text()
     assert bench.read(record).rows[0].dtype == "float64"
