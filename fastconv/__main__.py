@@ -110,7 +110,11 @@ def _add_bench(bench: argparse.ArgumentParser) -> None:
         "--batch", type=_positive, metavar="N", help="images at a time (default: the workload's)"
     )
     bench.add_argument(
-        "--peers", nargs="*", metavar="NAME", help="which peers (default: all that are installed)"
+        "--peers",
+        nargs="*",
+        metavar="NAME",
+        help="which peers (default: all that are installed), or which of fastconv's own methods: "
+        "direct, winograd, fft",
     )
     bench.add_argument(
         "--seconds",
@@ -122,6 +126,12 @@ def _add_bench(bench: argparse.ArgumentParser) -> None:
     bench.add_argument("--output", type=Path, metavar="JSON", help="write a record of the run")
     bench.add_argument(
         "--plot", type=Path, metavar="PICTURE", help="draw the roofline, as .png, .svg or .pdf"
+    )
+    bench.add_argument(
+        "--growth",
+        type=Path,
+        metavar="PICTURE",
+        help="draw the cost of a multiply-add as work grows, of --set growth",
     )
     bench.add_argument(
         "--compare", type=Path, metavar="JSON", help="compare with the record of an earlier run"

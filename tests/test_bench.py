@@ -20,6 +20,7 @@ from fastconv import bench
 from fastconv.__main__ import main
 from fastconv.bench import results as figures
 from fastconv.bench.contest import contest
+from fastconv.bench.methods import KEYS
 from fastconv.bench.passes import recipe
 from fastconv.bench.peer import Call, Peer, Problem, fastest
 from fastconv.bench.peers import PEERS, found
@@ -41,6 +42,13 @@ SMALL += map(find, ["EfficientDet conv16", "VGG-19 conv1_1", "C3D conv1a", "Shuf
 def little_memory(monkeypatch):
     """Copying memory larger than caches takes long, and here nobody looks at how long."""
     monkeypatch.setattr(Limits, "MOST", 1 << 21)
+
+
+@pytest.fixture
+def reports():
+    """What reports need."""
+    pytest.importorskip("rich")
+    pytest.importorskip("matplotlib")
 
 
 # ---------------------------------------------------------------- workloads
@@ -86,6 +94,19 @@ def test_networks_are_whole(network, layers, published):
         assert work == pytest.approx(published, rel=0.03)
 
 
+@pytest.mark.usefixtures("reports")
+@pytest.mark.parametrize("kind", ["conv", "pointwise", "depthwise"])
+def test_growth(kind):
+    """Outputs grow from 1e4 to 1e8 with 64 channels, channels from 8 to 2048 with 1e6 outputs."""
+    from fastconv.bench import growth
+
+    rows = [row for row in select([growth.SET]) if row.kind == kind]
+    assert all(row.in_channels == row.out_channels for row in rows)
+    sizes = [sorted(panel.size(row) for row in rows if panel.has(row)) for panel in growth.PANELS]
+    np.testing.assert_allclose(sizes[0], np.geomspace(1e4, 1e8, 9), rtol=0.1)
+    assert sizes[1] == [8 << i for i in range(9)]
+
+
 def test_sets():
     counts = members()
     assert counts["all"] == len(WORKLOADS)
@@ -124,6 +145,10 @@ def test_recipes(row):
 # ---------------------------------------------------------------- peers
 
 
+def problem_of(row, x, weights, expected):
+    return Problem(row, x, weights, recipe(row, weights), expected.shape, threads=1)
+
+
 @pytest.mark.filterwarnings("ignore")  # what others warn of is not ours to judge
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("kind", PEERS, ids=lambda kind: kind.key)
@@ -139,13 +164,47 @@ def test_peers_agree(kind, dtype):
     for row in SMALL:
         x, *weights = row.arrays(dtype)
         expected = row.form.function(x, *weights, **row.form.options)
-        call = peer.prepare(Problem(row, x, recipe(row, weights), expected.shape, threads=1))
+        call = peer.prepare(problem_of(row, x, weights, expected))
         if call is not None:
             off = error(call.array(call.run()), expected)
             assert off <= tolerance(row.plan.flops / 2 / expected.size, dtype), row.name
             computed += 1
     filters = ("opencv", "scipy", "ndimage")
     assert computed == len(SMALL) if kind.key not in filters else computed >= 3
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("key", KEYS)
+def test_methods_agree(key, dtype):
+    plain, packed = found([key])
+    assert (plain.label, packed.label) == (key, f"{key} packed")
+    assert (plain.packs, packed.packs) == (False, True)
+    computed = 0
+    for row in SMALL:
+        x, *weights = row.arrays(dtype)
+        expected = row.form.function(x, *weights, **row.form.options)
+        possible = fastconv.explain(row.form.function, x, *weights, **row.form.options).accepting
+        for method in plain, packed:
+            call = method.prepare(problem_of(row, x, weights, expected))
+            assert (call is not None) == (len(possible) > 1 and key in possible), row.name
+            if call is not None:
+                assert fastconv.explain(call.run).method.startswith(key), row.name
+                off = error(call.run(), expected)
+                assert off <= tolerance(row.plan.flops / 2 / expected.size, dtype), row.name
+                computed += 1
+    assert computed >= 6
+
+
+def test_methods_take_part_if_named():
+    assert not {peer.key for peer in found()} & set(KEYS)
+    results = bench.run(["mission"], containing="dilated", peers=KEYS, seconds=0.01)
+    assert results.versions.keys() == {"fastconv", "numpy"}
+    (row,) = results.rows
+    methods = {one.label: one.packed for one in row.contenders if not one.ours}
+    assert methods == dict.fromkeys(KEYS, False) | {f"{key} packed": True for key in KEYS}
+    assert row.opponent.label in methods
+    assert not row.wrong
+    assert not row.failed
 
 
 def test_unknown_peer():
@@ -207,6 +266,8 @@ def test_fastconv_is_blamed_if_all_others_disagree():
     assert row.ratio is None
     assert row.gflops == row.share == 0
     assert held(("only", wrong)).wrong == ["only"]
+    both = ("a method", wrong), ("a method packed", wrong)
+    assert held(*both).wrong == ["a method", "a method packed"]
 
 
 def test_packed_weights_are_a_contender(monkeypatch):
@@ -314,6 +375,46 @@ def test_sums():
     assert figures.by_class(rows) == {"conv": rows}
 
 
+def test_gains():
+    one = [made_row(0.02, 0.01), made_row(0.01), made_row(5e-4), made_row(0.01)]
+    two = [made_row(0.01, 0.008), made_row(0.005), made_row(1e-3), made_row(None)]
+    one, two = (
+        [
+            dataclasses.replace(row, name=str(i), threads=threads, peak=threads * 1e11)
+            for i, row in enumerate(rows)
+        ]
+        for rows, threads in ((one, 1), (two, 2))
+    )
+    found = figures.gains(one, two[::-1])
+    assert [gain.row.name for gain in found] == ["2", "1", "0"]
+    assert [gain.times for gain in found] == pytest.approx([0.5, 2, 1.25])
+    assert [gain.packed for gain in found] == [False, False, True]
+    assert [gain.is_long for gain in found] == [False, True, True]
+    assert [gain.machine for gain in found] == [2, 2, 2]
+    assert figures.gains(one[:1], two[1:]) == []
+
+
+@pytest.mark.usefixtures("reports")
+def test_report_of_gains(capsys):
+    from rich.console import Console
+
+    from fastconv.bench import report
+
+    one = [dataclasses.replace(made_row(0.01), name=name) for name in ("fast", "slow", "slower")]
+    two = [made_row(0.004), made_row(0.008), made_row(0.02)]
+    two = [
+        dataclasses.replace(new, name=old.name, threads=2, peak=1.8e11, memory=1.5e9)
+        for old, new in zip(one, two, strict=True)
+    ]
+    report.show_gains(one, two, Console(width=500))
+    output = capsys.readouterr().out
+    assert (
+        "2 threads, times as fast as 1 thread: mean 1.16; lowest 0.50, slower; "
+        "under 1.85: 2 of 3 rows above 1 ms; slower: 1 of 3 rows. "
+        "The machine: 1.80 in multiply-adds, 1.50 in copies of memory."
+    ) in output
+
+
 def test_whole_networks():
     network = figures.whole("net", [made_row(0.01, 0.005, a=0.02, p=0.03), made_row(0.02, a=0.01)])
     assert network.ours().seconds == pytest.approx(0.06)
@@ -405,13 +506,6 @@ def test_run_refuses(arguments, message):
 TINY = ["bench", "--set", "mission", "--name", "spatially", "--seconds", "0.01"]
 
 
-@pytest.fixture
-def reports():
-    """What reports need."""
-    pytest.importorskip("rich")
-    pytest.importorskip("matplotlib")
-
-
 @pytest.mark.usefixtures("reports")
 def test_command(capsys, tmp_path):
     record, roofline = tmp_path / "record.json", tmp_path / "roofline.svg"
@@ -420,6 +514,7 @@ def test_command(capsys, tmp_path):
     output = capsys.readouterr().out
     assert "mission spatially separable" in output
     assert "2 threads, float64" in output
+    assert "2 threads, times as fast as 1 thread: mean " in output
     assert str(record) in output
     assert "<svg" in roofline.read_text()
     assert bench.read(record).rows[0].dtype == "float64"
@@ -428,6 +523,32 @@ def test_command(capsys, tmp_path):
     assert f"since {bench.read(record).date}" in capsys.readouterr().out
     assert main([*TINY, "--peers", "--compare", str(record)]) == 0
     assert "No workload of this run is in the earlier one." in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("reports")
+def test_picture_of_growth(tmp_path):
+    picture = tmp_path / "growth.svg"
+    run = ["bench", "--set", "growth", "--name", "depthwise 3x3, 64 channels, 1e4"]
+    assert main([*run, "--seconds", "0.01", "--peers", "--growth", str(picture)]) == 0
+    assert "depthwise: 1.00 to 1.00 of its median" in picture.read_text()
+
+    from fastconv.bench import growth
+
+    results = Results("today", {}, {"fastconv": "0"}, {})
+    for row in select(["growth"]):
+        flops = row.plan.flops
+        seconds = flops / 1e11 * (2 if row.out_channels == 2048 else 1)
+        made = made_row(seconds, a=seconds) if row.kind == "conv" else made_row(seconds)
+        results.rows.append(
+            dataclasses.replace(made, name=row.name, set=row.set, class_name=row.kind, flops=flops)
+        )
+    results.rows += [dataclasses.replace(row, threads=2) for row in results.rows]
+    growth.plot(results, picture)
+    drawn = picture.read_text()
+    for kind in "conv", "pointwise", "depthwise":
+        assert drawn.count(f"{kind}: 1.00 to 1.00 of its median") == 2
+        assert drawn.count(f"{kind}: 1.00 to 2.00 of its median") == 2
+    assert "2 threads, float32, 64 channels" in drawn
 
 
 @pytest.mark.usefixtures("reports")
@@ -479,6 +600,7 @@ def test_list(capsys):
     output = capsys.readouterr().out
     assert all(name in output for name in members())
     assert all(kind.key in output for kind in PEERS)
+    assert all(key in output for key in KEYS)
 
 
 @pytest.mark.usefixtures("reports")
@@ -494,6 +616,8 @@ def test_list(capsys):
         (["--output", "nowhere/record.json"], "there is no directory nowhere"),
         (["--output", "."], "cannot write .: it is a directory"),
         (["--plot", "roofline.doc"], "no picture has '.doc'"),
+        (["--growth", "growth.doc"], "no picture has '.doc'"),
+        (["--growth", "growth.svg"], "add it"),
     ],
 )
 def test_command_line_errors(capsys, options, message):

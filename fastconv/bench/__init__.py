@@ -16,6 +16,7 @@ import numpy as np
 import fastconv
 from fastconv.bench import machine
 from fastconv.bench.contest import contest
+from fastconv.bench.methods import Method
 from fastconv.bench.peers import found
 from fastconv.bench.results import Contender, Results, Row, read
 from fastconv.bench.timing import Limits
@@ -56,6 +57,8 @@ def run(
     peers : sequence of str, optional
         Which peers take part; by default all that are installed, of 'torch', 'onnxruntime',
         'openvino', 'ncnn', 'jax', 'opencv', 'scipy' (its signal module) and 'ndimage' (SciPy's).
+        Or 'direct', 'winograd' and 'fft': methods of fastconv, with plain and with packed weights,
+        where a call has a choice, beside the one that it takes by itself.
     seconds : float, default 1.0
         How long to measure each workload, all contenders together. Each takes three turns at
         least; one that is ten times as slow as the fastest takes one, if three do not fit.
@@ -114,7 +117,7 @@ def run(
         datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         machine.describe(),
         {"fastconv": fastconv.__version__, "numpy": np.__version__}
-        | {peer.label: peer.version for peer in contenders},
+        | {peer.label: peer.version for peer in contenders if not isinstance(peer, Method)},
         fastconv.show_config("dicts") or {},
     )
     total = len(rows) * len(threads)

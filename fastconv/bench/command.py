@@ -9,10 +9,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from fastconv import bench
-from fastconv.bench import report
+from fastconv.bench import growth, report
+from fastconv.bench.methods import KEYS
 from fastconv.bench.peers import PEERS
 from fastconv.bench.results import RecordError, Results, read
-from fastconv.bench.workloads import CLASSES, members
+from fastconv.bench.workloads import CLASSES, members, select
 
 
 class BenchError(Exception):
@@ -33,11 +34,13 @@ def main(options: argparse.Namespace) -> int:
     if options.list:
         show_sets(console)
         return 0
-    for path in filter(None, (options.output, options.plot)):
+    for path in filter(None, (options.output, options.plot, options.growth)):
         check_writable(path)
-    if options.plot:
-        check_format(options.plot)
+    for path in filter(None, (options.plot, options.growth)):
+        check_format(path)
     try:
+        if options.growth:
+            check_growth(options)
         before = read(options.compare) if options.compare else None
         results, complete = measure(options)
     except (ValueError, RecordError) as problem:
@@ -48,6 +51,9 @@ def main(options: argparse.Namespace) -> int:
     if options.plot:
         report.plot(results, options.plot)
         console.print(f"The roofline is in {options.plot}.", markup=False, soft_wrap=True)
+    if options.growth:
+        growth.plot(results, options.growth)
+        console.print(f"Cost as work grows is in {options.growth}.", markup=False, soft_wrap=True)
     if not complete:
         console.print("[bold red]Interrupted: these are the workloads so far.[/]")
         return 130
@@ -110,11 +116,18 @@ def check_format(path: Path) -> None:
         raise BenchError(f"cannot write {path}: no picture has {path.suffix!r}, try .png or .svg")
 
 
+def check_growth(options: argparse.Namespace) -> None:
+    """Fail early if there will be nothing that grows."""
+    if not any(row.set == growth.SET for row in select(options.sets, options.name)):
+        raise BenchError(f"--growth draws what --set {growth.SET} measures: add it")
+
+
 def show_sets(console: Console) -> None:
     """List the sets of workloads, and the peers."""
     table = report.new_table("set", "workloads", "")
     table.columns[-1].justify = "left"
     about = {"quick": "some that everybody knows", "all": "all of them"}
+    about[growth.SET] = "layers of more and more outputs, or channels"
     about |= {name: text for name, (text, _) in CLASSES.items()}
     for name, count in members().items():
         table.add_row(name, str(count), about.get(name, ""))
@@ -126,5 +139,7 @@ def show_sets(console: Console) -> None:
         except ImportError:
             version = "not installed"
         table.add_row(kind.key, kind.label, version)
+    for key in KEYS:
+        table.add_row(key, "a method of fastconv", "if named")
     console.print()
     console.print(table)

@@ -40,11 +40,16 @@ def contest(
         contenders.append(Contender(label, ours, packed, known, wrong=not off <= allowed))
         calls[label] = call.run
 
+    method = plan.method
     packed = _packed(function, arrays, options)
     if packed is not None:
         enter(PACKED, Call(packed), ours=True, packed=True)
+        other = fastconv.explain(packed).method
+        method += "" if other == method else f"; packed {other}"
+    weights = arrays[1:]
     problem = Problem(
-        workload, arrays[0], recipe(workload, arrays[1:]), plan.output_shape, limits.threads
+        *(workload, arrays[0], weights, recipe(workload, weights)),
+        *(plan.output_shape, limits.threads),
     )
     for peer in peers:
         if dtype == "float64" and not peer.double:
@@ -75,7 +80,7 @@ def contest(
         batch=workload.batch,
         flops=plan.flops,
         bytes=touched,
-        method=plan.method,
+        method=method,
         peak=flops / times["multiply"].seconds,
         bandwidth=copied / times["copy"].seconds,
         memory=memory,
@@ -103,8 +108,12 @@ def _packed(
 
 
 def _blamed(contenders: list[Contender]) -> list[Contender]:
-    """If several peers all compute something else than fastconv, fastconv is the one in error."""
+    """If several peers all compute something else than fastconv, fastconv is the one in error.
+
+    A method of fastconv with plain and with packed weights is not several.
+    """
     peers = [one for one in contenders if not one.ours]
-    if len(peers) < 2 or not all(one.wrong for one in peers):
+    names = {one.label.removesuffix(" packed") for one in peers}
+    if len(names) < 2 or not all(one.wrong for one in peers):
         return contenders
     return [replace(one, wrong=one.ours) for one in contenders]

@@ -24,7 +24,8 @@ class Problem(NamedTuple):
 
     workload: Workload
     input: NDArray[Any]
-    recipe: Recipe
+    weights: list[NDArray[Any]]  #: as fastconv takes them
+    recipe: Recipe  #: as frameworks do
     output_shape: tuple[int, ...]
     threads: int
 

@@ -1,4 +1,4 @@
-"""All peers, and those that are installed."""
+"""All peers, those that are installed, and fastconv's own methods if they are asked for."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from fastconv.bench.filters import OpenCV, SciPyNdimage, SciPySignal
 from fastconv.bench.frameworks import Jax, Ncnn, OnnxRuntime, OpenVino, Torch
+from fastconv.bench.methods import KEYS, Method
 from fastconv.bench.peer import Peer
 
 PEERS: tuple[type[Peer], ...] = (
@@ -14,7 +15,7 @@ PEERS: tuple[type[Peer], ...] = (
 
 
 def found(keys: Iterable[str] | None = None) -> list[Peer]:
-    """Give the peers that are installed, or those of them with the keys.
+    """Give the peers that are installed, or those of them and of the methods with the keys.
 
     Raises
     ------
@@ -22,10 +23,14 @@ def found(keys: Iterable[str] | None = None) -> list[Peer]:
         If a key is unknown, or the peer is not installed.
     """
     kinds = {kind.key: kind for kind in PEERS}
-    peers = []
+    peers: list[Peer] = []
     for key in kinds if keys is None else keys:
+        if key in KEYS:
+            peers += [Method(key, packs) for packs in (False, True)]
+            continue
         if key not in kinds:
-            raise ValueError(f"unknown peer {key!r}, expected some of {', '.join(kinds)}")
+            names = ", ".join((*kinds, *KEYS))
+            raise ValueError(f"unknown peer {key!r}, expected some of {names}")
         try:
             peers.append(kinds[key]())
         except ImportError as error:

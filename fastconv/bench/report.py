@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ from rich.console import Console
 from rich.table import Table
 
 from fastconv.bench.results import (
+    Gain,
     Results,
     Row,
     Summary,
     by_class,
+    gains,
     roofs,
     summary,
     whole,
@@ -45,7 +48,12 @@ def groups(rows: list[Row]) -> dict[tuple[int, str], list[Row]]:
 
 def heading(threads: int, dtype: str) -> str:
     """Name a group."""
-    return f"{threads} thread{'s'[: threads > 1]}, {dtype}"
+    return f"{count(threads)}, {dtype}"
+
+
+def count(threads: int) -> str:
+    """Write a number of threads."""
+    return f"{threads} thread{'s'[: threads > 1]}"
 
 
 # ---------------------------------------------------------------- tables
@@ -60,7 +68,8 @@ def show(results: Results, console: Console, before: Results | None = None) -> N
     cores = f"{machine['usable_cores']} cores{load}"
     console.print(f"{machine['cpu']}, {caches}, {cores}", soft_wrap=True)
     console.print(f"SIMD {config['simd']['chosen']}; {versions}\n", soft_wrap=True)
-    for group, rows in groups(results.rows).items():
+    found = groups(results.rows)
+    for group, rows in found.items():
         peak, memory = roofs(rows)
         console.print(
             f"[bold]{heading(*group)}[/]: at best {figure(peak / 1e9)} GFLOP/s, "
@@ -72,6 +81,8 @@ def show(results: Results, console: Console, before: Results | None = None) -> N
                 console.print()
                 console.print(extra)
         console.print()
+    for group in sorted(found)[1:]:
+        show_gains(found[min(found)], found[group], console)
     console.print(NOTES.strip())
     for row in results.rows:
         for label in row.wrong:
@@ -84,6 +95,42 @@ def show(results: Results, console: Console, before: Results | None = None) -> N
         console.print(
             common if common.row_count else "No workload of this run is in the earlier one."
         )
+
+
+def show_gains(fewer: list[Row], more: list[Row], console: Console) -> None:
+    """Print what more threads are to each workload, to all of them, and to the machine itself."""
+    compared = gains(fewer, more)
+    if not compared:
+        return
+    few, many = fewer[0].threads, more[0].threads
+    wanted = Gain.SHARE * many / few
+    table = new_table(
+        *("convolution", "weights", f"ms with\n{count(few)}", f"ms with\n{count(many)}"),
+        *("times\nas fast", "the\nlimit"),
+        left=2,
+    )
+    for gain in compared:
+        table.add_row(
+            gain.row.name,
+            "packed" if gain.packed else "plain",
+            milliseconds(gain.before),
+            milliseconds(gain.after),
+            coloured(gain.times, wanted if gain.is_long else 1),
+            f"{gain.machine:.2f}",
+        )
+    console.print(table)
+    lowest = min(compared, key=lambda gain: gain.times)
+    long = [gain.times for gain in compared if gain.is_long]
+    multiply, copy = (now / then for now, then in zip(roofs(more), roofs(fewer), strict=True))
+    console.print(
+        f"\n[bold]{count(many)}[/], times as fast as {count(few)}: "
+        f"mean {statistics.geometric_mean(gain.times for gain in compared):.2f}; "
+        f"lowest {lowest.times:.2f}, {lowest.row.name}; "
+        f"under {wanted:.2f}: {sum(times < wanted for times in long)} of {len(long)} rows "
+        f"above {milliseconds(Gain.LONG)} ms; "
+        f"slower: {sum(gain.times < 1 for gain in compared)} of {len(compared)} rows. "
+        f"The machine: {multiply:.2f} in multiply-adds, {copy:.2f} in copies of memory.\n"
+    )
 
 
 def new_table(*headings: str, left: int = 1) -> Table:
@@ -121,11 +168,11 @@ def milliseconds(seconds: float | None) -> str:
     return "wrong" if seconds is None else figure(1e3 * seconds)
 
 
-def coloured(ratio: float | None) -> str:
-    """Write a ratio, red if the peer is ahead."""
+def coloured(ratio: float | None, wanted: float = 1) -> str:
+    """Write a ratio, red if it is less than wanted: by default, if the peer is ahead."""
     if ratio is None:
         return ""
-    return f"[{'green' if ratio >= 1 else 'bold red'}]{ratio:.2f}[/]"
+    return f"[{'green' if ratio >= wanted else 'bold red'}]{ratio:.2f}[/]"
 
 
 def summary_of(rows: list[Row]) -> Table:
@@ -178,24 +225,24 @@ def comparison_of(results: Results, before: Results) -> Table:
         "ratio\nnow",
     )  # fmt: skip
     earlier = {row.key: row for row in before.rows}
-    gains = []
+    changes = []
     for row in results.rows:
         old = earlier.get(row.key)
         if old is None or None in (old.best.seconds, row.best.seconds):
             continue
-        gains.append(row.gflops / old.gflops)
+        changes.append(row.gflops / old.gflops)
         table.add_row(
             row.name,
             str(row.threads),
             milliseconds(old.best.seconds),
             milliseconds(row.best.seconds),
-            coloured(gains[-1]),
+            coloured(changes[-1]),
             coloured(old.ratio),
             coloured(row.ratio),
         )
-    if gains:
-        mean = math.exp(sum(map(math.log, gains)) / len(gains))
-        table.add_row(f"[bold]mean of {len(gains)}[/]", "", "", "", coloured(mean), "", "")
+    if changes:
+        mean = statistics.geometric_mean(changes)
+        table.add_row(f"[bold]mean of {len(changes)}[/]", "", "", "", coloured(mean), "", "")
     return table
 
 

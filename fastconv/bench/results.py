@@ -70,7 +70,7 @@ class Row:
     flops, bytes : int
         Operations of the definition, and bytes of input, weights and output.
     method : str
-        As `fastconv.explain` tells.
+        As `fastconv.explain` tells; both if packed weights have another one.
     peak, bandwidth : float
         Operations, and bytes of copies as large, that the machine did in a second in the same
         turns.
@@ -274,7 +274,7 @@ def summary(rows: list[Row]) -> Summary | None:
     compared = [(ratio, row) for row in rows if (ratio := row.ratio) is not None]
     if not compared:
         return None
-    mean = math.exp(sum(math.log(ratio) for ratio, _ in compared) / len(compared))
+    mean = statistics.geometric_mean(ratio for ratio, _ in compared)
     worst = min(compared, key=lambda pair: pair[0])[1]
     return Summary(len(compared), mean, worst, sum(ratio < 1 for ratio, _ in compared))
 
@@ -282,6 +282,63 @@ def summary(rows: list[Row]) -> Summary | None:
 def roofs(rows: list[Row]) -> tuple[float, float]:
     """Give peak and bandwidth of the memory, medians over rows of the same dtype and threads."""
     return statistics.median(r.peak for r in rows), statistics.median(r.memory for r in rows)
+
+
+@dataclass(frozen=True)
+class Gain:
+    """What more threads are to a workload: of plain and packed weights the call they help less.
+
+    Attributes
+    ----------
+    row : Row
+        The workload with more threads.
+    packed : bool
+        Which call it is.
+    before, after : float
+        Its seconds with fewer threads, and with more.
+    machine : float
+        How many times as short the machine's own limit is.
+    """
+
+    row: Row
+    packed: bool
+    before: float
+    after: float
+    machine: float
+
+    #: Of each core's work, what a call must gain that takes more seconds than these.
+    SHARE, LONG = 1.85 / 2, 1e-3
+
+    @property
+    def times(self) -> float:
+        """How many times as fast the call is."""
+        return self.before / self.after
+
+    @property
+    def is_long(self) -> bool:
+        """Whether the call is long enough to gain what several cores are worth."""
+        return self.before > self.LONG
+
+
+def gains(fewer: list[Row], more: list[Row]) -> list[Gain]:
+    """Compare the rows that were measured with more threads with those of fewer."""
+
+    def key(row: Row) -> tuple[str, str, int]:
+        return row.name, row.dtype, row.batch
+
+    earlier = {key(row): row for row in fewer}
+    found = []
+    for row in more:
+        old = earlier.get(key(row))
+        if old is None:
+            continue
+        pairs = [
+            Gain(row, packed, before, after, old.limit / row.limit)
+            for packed in (False, True)
+            if (before := old.ours(packed).seconds) and (after := row.ours(packed).seconds)
+        ]
+        found += sorted(pairs, key=lambda gain: gain.times)[:1]
+    return found
 
 
 def by_class(rows: list[Row]) -> dict[str, list[Row]]:

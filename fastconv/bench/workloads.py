@@ -69,6 +69,11 @@ class Workload:
         return fastconv.explain(self.form.function, *zeros, **self.form.options)
 
     @property
+    def outputs(self) -> int:
+        """How many numbers come out."""
+        return math.prod(self.plan.output_shape)
+
+    @property
     def elements(self) -> int:
         """Numbers to be read or written at least once: input, weights and output."""
         return sum(map(math.prod, (*self.form.shapes, self.plan.output_shape)))
