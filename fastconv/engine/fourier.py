@@ -273,7 +273,8 @@ class Plan:
         cut, outputs = self.cut, self.step.outputs
         kept = max(SPECTRA // self.kernel_bytes(), 1)
         groups = max(kept // outputs, 1) * cut.groups
-        batches = max(kept // cut.batch, 1) * cut.batch
+        # Whole batches, or a part of one where its spectra alone would be too many.
+        batches = max(kept // cut.batch * cut.batch, min(kept, cut.batch))
         for g in _parts(slice(0, self.problem.groups), groups):
             for m in _parts(slice(0, outputs), batches):
                 yield g, m
