@@ -15,7 +15,7 @@ CORE = [
     "test_conv.py::test_every_kernel_shape",
     "test_conv.py::test_out_may_be_any_view",
     "test_conv.py::test_reaches_only_the_windows_that_cover_it",
-    "test_conv.py::test_subnormal_numbers_are_kept",
+    "test_denormals.py",
     "test_packing.py::test_same_bits",
     "test_paths.py",
     "test_transposed.py::test_every_width",

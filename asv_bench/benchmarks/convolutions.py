@@ -3,6 +3,8 @@
 import os
 import time
 
+import numpy as np
+
 import fastconv
 from fastconv.bench.workloads import WORKLOADS, find
 
@@ -95,3 +97,26 @@ class Flattened(_Layers):
 
 class ParallelFlattened(_Layers):
     kind, params = "parallel_flattened", names("parallel_flattened")
+
+
+class Memory:
+    """A convolution whose im2col would take 10 GB, by each method; input and output take 126 MB.
+
+    Kernels so long along the first axis are those of which there is much more than input.
+    """
+
+    params = ("direct", "winograd", "fft")
+    param_names = ("method",)
+    timeout = 600
+
+    def setup(self, method):
+        self.input = np.ones((1, 32, 51, 128, 128), np.float32)
+        self.weight = np.ones((8, 32, 15, 3, 3), np.float32)
+        self.out = np.ones((1, 8, 37, 126, 126), np.float32)
+        fastconv.set_num_threads(1)
+
+    def peakmem_arrays(self, method):
+        pass
+
+    def peakmem_call(self, method):
+        fastconv.conv3d(self.input, self.weight, out=self.out, method=method)

@@ -14,7 +14,8 @@ C. A *unit* of work is some blocks next to each other along x, of one image and 
    What goes through a transform together depends on the geometry of one image alone, not on
    the batch, the threads or the machine, so that the bits do not either.
 D. Transforms go axis by axis: forward over what is not yet known to be zero, back over what
-   is still wanted. scipy.fft computes them in the precision of its operand.
+   is still wanted. scipy.fft computes them in the precision of its operand, in the thread that
+   calls it: its own workers would not have the arithmetic of the kernels (simd.h).
 E. One element that is not finite spoils its block. `Plan.run` tells which images have such
    blocks, and the engine computes these images directly.
 """
@@ -28,7 +29,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from fastconv import geometry
-from fastconv.engine import planning
+from fastconv.engine import dispatch, planning
 
 #: Bytes that go through a transform together, to stay in the cache.
 TOGETHER = 1 << 20
@@ -272,7 +273,8 @@ class Plan:
         cut, outputs = self.cut, self.step.outputs
         kept = max(SPECTRA // self.kernel_bytes(), 1)
         groups = max(kept // outputs, 1) * cut.groups
-        batches = max(kept // cut.batch, 1) * cut.batch
+        # Whole batches, or a part of one where its spectra alone would be too many.
+        batches = max(kept // cut.batch * cut.batch, min(kept, cut.batch))
         for g in _parts(slice(0, self.problem.groups), groups):
             for m in _parts(slice(0, outputs), batches):
                 yield g, m
@@ -301,7 +303,7 @@ def _share(work, jobs, threads):
     """Do all jobs, each as work(*job), in so many threads."""
     if threads == 1:
         for job in jobs:
-            work(*job)
+            dispatch.kernels.in_our_arithmetic(work, *job)
         return
     from concurrent.futures import ThreadPoolExecutor
 
@@ -314,7 +316,7 @@ def _share(work, jobs, threads):
                 job = next(jobs, None)
             if job is None:
                 return
-            work(*job)
+            dispatch.kernels.in_our_arithmetic(work, *job)
 
     with ThreadPoolExecutor(threads) as pool:
         for done in [pool.submit(worker) for _ in range(threads)]:
@@ -365,7 +367,7 @@ class _Call:
             # The groups and outputs that the spectra of kernels begin with.
             self.first = groups.start, outputs.start
             if len(parts) * len(few) == 1:
-                self.kernels = self.spectra_of(groups, outputs)
+                self.kernels = dispatch.kernels.in_our_arithmetic(self.spectra_of, groups, outputs)
             else:
                 counts = (groups.stop - groups.start, plan.inputs, outputs.stop - outputs.start)
                 self.kernels = np.empty((*counts, *plan.spectrum), plan.dtype)
@@ -448,21 +450,21 @@ class _Call:
     def forward(self, pieces):
         """Spectra of pieces, zeros after them up to the lengths of the transforms."""
         z, y, x = self.plan.cut.lengths
-        spectra = self.fft.rfft(pieces, x)
+        spectra = self.fft.rfft(pieces, x, workers=1)
         if y > 1:
-            spectra = self.fft.fft(spectra, y, axis=-2, overwrite_x=True)
+            spectra = self.fft.fft(spectra, y, axis=-2, overwrite_x=True, workers=1)
         if z > 1:
-            spectra = self.fft.fft(spectra, z, axis=-3, overwrite_x=True)
+            spectra = self.fft.fft(spectra, z, axis=-3, overwrite_x=True, workers=1)
         return spectra
 
     def inverse(self, spectra):
         """Blocks of spectra, without what has wrapped around."""
         z, y, x = self.plan.block
         if self.plan.cut.lengths[0] > 1:
-            spectra = self.fft.ifft(spectra, axis=-3, overwrite_x=True)[..., :z, :, :]
+            spectra = self.fft.ifft(spectra, axis=-3, overwrite_x=True, workers=1)[..., :z, :, :]
         if self.plan.cut.lengths[1] > 1:
-            spectra = self.fft.ifft(spectra, axis=-2, overwrite_x=True)[..., :y, :]
-        return self.fft.irfft(spectra, self.plan.cut.lengths[2])[..., :x]
+            spectra = self.fft.ifft(spectra, axis=-2, overwrite_x=True, workers=1)[..., :y, :]
+        return self.fft.irfft(spectra, self.plan.cut.lengths[2], workers=1)[..., :x]
 
     def products(self, spectra, kernels):
         """Their products, added up over the inputs: (group, output, block, z, y, x)."""

@@ -449,13 +449,19 @@ cdef void pack_all(
 ) noexcept nogil:
     cdef Py_ssize_t blocks = weight_blocks(plan, passes)
     cdef Py_ssize_t i
+    cdef arithmetic before = 0
     if threads == 1:
+        before = begin_arithmetic()
         for i in range(blocks):
             pack(i, memory, packed, plan.scratch, table, operands, plan, passes, kind)
+        end_arithmetic(before)
         return
-    for i in prange(blocks, schedule='static', num_threads=threads):
-        pack(i, memory, packed, plan.scratch + omp_get_thread_num() * plan.scratch_size, table,
-             operands, plan, passes, kind)
+    with parallel(num_threads=threads):
+        before = begin_arithmetic()
+        for i in prange(blocks, schedule='static'):
+            pack(i, memory, packed, plan.scratch + omp_get_thread_num() * plan.scratch_size,
+                 table, operands, plan, passes, kind)
+        end_arithmetic(before)
 
 
 cdef void run_all(
@@ -468,6 +474,7 @@ cdef void run_all(
     cdef Py_ssize_t blocks = 0
     cdef Py_ssize_t i
     cdef Worker *worker
+    cdef arithmetic before = begin_arithmetic()
     if not prepared and passes[0].form != SWAPPED:
         blocks = weight_blocks(plan, passes)
     if passes[0].apart and blocks:
@@ -491,14 +498,19 @@ cdef void run_all(
         for i in range(tasks):
             run_tile(i, memory, packed, plan.scratch, table, operands, output, plan, passes,
                      kind)
+        end_arithmetic(before)
         return
+    # Threads that start here would keep this one's arithmetic for good.
+    end_arithmetic(before)
     with parallel(num_threads=threads):
+        before = begin_arithmetic()
         for i in prange(blocks, schedule='static'):
             pack(i, memory, packed, plan.scratch + omp_get_thread_num() * plan.scratch_size,
                  table, operands, plan, passes, kind)
         for i in prange(tasks, schedule='dynamic', chunksize=1):
             run_tile(i, memory, packed, plan.scratch + omp_get_thread_num() * plan.scratch_size,
                      table, operands, output, plan, passes, kind)
+        end_arithmetic(before)
 
 
 cdef char *address(array, bint writable) except? NULL:
@@ -589,7 +601,16 @@ cdef class Program:
                          passes, threads, <float *> NULL)
 
 
-# ---- For planning.py and the benchmarks ---------------------------------------------
+# ---- For fourier.py, planning.py and the benchmarks ----------------------------------
+
+def in_our_arithmetic(work, *arguments):
+    """Call work(*arguments), which computes in this thread, in the arithmetic of the kernels."""
+    cdef arithmetic before = begin_arithmetic()
+    try:
+        return work(*arguments)
+    finally:
+        end_arithmetic(before)
+
 
 cdef void only_multiply(
     Py_ssize_t turns, const char *numbers, char *result, vector *_,

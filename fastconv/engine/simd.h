@@ -191,4 +191,32 @@ typedef struct { char size[2]; } stride2;
 #define FILTER_VECTORS(span_size) \
     ((span_size) == sizeof(single) ? 1 : (span_size) == sizeof(pair) ? 2 : BAND_VECTORS)
 
+/* The arithmetic of a thread between `begin` and `end`, whatever it was before: rounding to
+ * nearest, no traps, and denormals are zero, as operands and as results. Processors may take a
+ * hundred times as long for them. Nothing is moved across: both may change any memory. */
+#if defined(__x86_64__)
+typedef unsigned int arithmetic;
+#define ARITHMETIC 0x9fc0u              /* FTZ and DAZ, all exceptions masked */
+#define GET_ARITHMETIC(a) __asm__ volatile("stmxcsr %0" : "=m"(a) : : "memory")
+#define SET_ARITHMETIC(a) __asm__ volatile("ldmxcsr %0" : : "m"(a) : "memory")
+#elif defined(__aarch64__)
+typedef unsigned long long arithmetic;
+#define ARITHMETIC (1ull << 24)         /* FZ */
+#define GET_ARITHMETIC(a) __asm__ volatile("mrs %0, fpcr" : "=r"(a) : : "memory")
+#define SET_ARITHMETIC(a) __asm__ volatile("msr fpcr, %0" : : "r"(a) : "memory")
+#else
+typedef int arithmetic;
+#define ARITHMETIC 0
+#define GET_ARITHMETIC(a) ((a) = 0)
+#define SET_ARITHMETIC(a) ((void)(a))
+#endif
+static inline arithmetic begin_arithmetic(void)
+{
+    arithmetic before, ours = ARITHMETIC;
+    GET_ARITHMETIC(before);
+    SET_ARITHMETIC(ours);
+    return before;
+}
+static inline void end_arithmetic(arithmetic before) { SET_ARITHMETIC(before); }
+
 #endif

@@ -31,6 +31,10 @@ cdef extern from "simd.h" nogil:
     const int MAX_ROWS, MAX_VECTORS, MAX_LANES, ROWS_LIMIT
     const int AHEAD, VECTOR_BYTES, BAND, BAND_VECTORS
 
+    ctypedef unsigned long long arithmetic
+    arithmetic begin_arithmetic()
+    void end_arithmetic(arithmetic before)
+
     ctypedef struct rows1:
         char size[1]
     ctypedef struct rows2:

@@ -25,6 +25,8 @@ TILE = 4
 #: Half a second-level cache, of any machine: the choice of a method must not depend on it.
 CACHE = 1 << 19
 PRODUCTS = 36
+#: Bytes of a tile's transforms that are not exceeded without need.
+MOST = 1 << 23
 
 
 def refusal(problem):
@@ -107,6 +109,9 @@ class _Choice:
             + np.maximum(seen - 6 * CACHE, 0) * blocks / 16
             + np.maximum(results - CACHE, 0) * blocks / 5
         )
+        # Need: one vector of tiles of many channels may take more.
+        scratch = PRODUCTS * kernels.VECTOR * (reduction * (vectors + 1) + height * vectors)
+        large = scratch > max(MOST, scratch.min())
         count = problem.images * problem.groups * problem.grid[0]
         count = count * np.ceil(grid[0] / y) * np.ceil(grid[1] / x)
         # Many transformed weights go to memory and come back.
@@ -116,6 +121,7 @@ class _Choice:
             if chunks > blocks:
                 continue
             cost = once + np.ceil(count * chunks / threads) * (lay_out + multiply / chunks)
+            cost[large] = math.inf
             at = int(np.argmin(cost))
             if cost[at] < 0.98 * self.cycles:
                 self.cycles = cost[at]
