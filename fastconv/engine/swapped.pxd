@@ -169,7 +169,8 @@ cdef inline void run_swapped(
     cdef Py_ssize_t row_length = plan.pitch // size
     cdef Py_ssize_t count = (rows - 1) * row_length + columns
     cdef Py_ssize_t first = part(tile.chunk, plan.chunks, step.blocks)
-    cdef Py_ssize_t column, m, width, z, at, taps
+    cdef Py_ssize_t blocks = (count + step.height - 1) // step.height
+    cdef Py_ssize_t column, m, width, z, block, at, taps
     cdef char *bias = &memory[scratch + step.columns]
     cdef Py_ssize_t *listed = <Py_ssize_t *> &memory[scratch + step.positions]
     cdef const Py_ssize_t *places
@@ -213,8 +214,9 @@ cdef inline void run_swapped(
             sums = &memory[scratch + step.sums]
             if splits > 1:
                 sums += ((column - first) * plan.tile_z + z) * step.sums_pitch
-            at = 0
-            while at < count:
+            # From the middle on: there all taps are used, and weights come in as they lie.
+            for block in range(blocks):
+                at = (block + blocks // 2) % blocks * step.height
                 places = &table[step.offsets]
                 taps = kernel
                 if all_finite:
@@ -229,7 +231,6 @@ cdef inline void run_swapped(
                     sums + at * pitch if split else bias, pitch if split else 0,
                     sums + at * pitch, NULL, NULL)
                 soon += channels * taps * VECTOR_BYTES
-                at += step.height
             if split + 1 == splits:
                 store_turned(
                     output + step.out_offset + tile.image * step.out_image
