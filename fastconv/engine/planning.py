@@ -486,13 +486,14 @@ class _Costs:
             taps = step.inputs * len(step.taps)
             columns = -(-step.outputs // width)
             kept = columns * z * blocks * height * vectors
-            scratch = scratch + taps / splits * vectors * kernels.VECTOR
+            # The weights of this column and, on their way already, of the next one.
+            scratch = scratch + 2 * taps / splits * vectors * kernels.VECTOR
             if splits > 1:
                 scratch = scratch + kept * kernels.VECTOR
             multiply = multiply + columns * (
-                z * blocks * (taps * (height * vectors / 2 + 1) + splits * 30)
-                + (0 if packed else width * taps * 0.4)
-            ) + kept * (splits + 4)  # fmt: skip
+                z * blocks * (taps * (height * vectors / 2 + 0.25) + splits * 60)
+                + width * taps * (self.size / 48 if packed else 0.4)
+            ) + kept * (3 * splits + 4)  # fmt: skip
         return 0.0, self.lay_out, multiply * self._spill(scratch)
 
     @staticmethod

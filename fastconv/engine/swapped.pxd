@@ -11,17 +11,24 @@ from fastconv.engine.simd cimport *
 from fastconv.engine.weights cimport gather, is_finite, transpose, weights_of
 
 
+# Weights to be fetched while others are multiplied: rows of `length` bytes, `pitch` apart.
+cdef struct Ahead:
+    const char *row
+    const char *at
+    Py_ssize_t left, length, pitch
+
+
 cdef inline void multiply_turned(
     const char *source, Py_ssize_t channel, Py_ssize_t channels, const Py_ssize_t *places,
     const char *weights, const Py_ssize_t *columns, Py_ssize_t taps, Py_ssize_t kernel,
-    const char *soon, const char *start, Py_ssize_t start_pitch, char *target, vector *_,
+    Ahead *ahead, const char *start, Py_ssize_t start_pitch, char *target, vector *_,
     rows *__,
 ) noexcept nogil:
     """The register tile: some positions, by some vectors of output channels.
 
     Sums begin with rows at `start`. A channel has some taps: their positions lie at `places`,
     their weights at `columns`; from channel to channel it is `channel` and `kernel` bytes.
-    What is at `soon` is fetched meanwhile, a cache line for each tap.
+    What is ahead is fetched meanwhile, a cache line for each tap.
     """
     cdef vector sums[MAX_ROWS][4]
     cdef vector w[4]
@@ -29,6 +36,7 @@ cdef inline void multiply_turned(
     cdef Py_ssize_t _run, _c, t
     cdef const char *at
     cdef const char *weight
+    cdef const char *soon = ahead.at
     cdef int i, j
     for _run in range(1):
         for i in range(<int> sizeof(rows)):
@@ -48,6 +56,12 @@ cdef inline void multiply_turned(
                         sums[i][j] = sums[i][j] + x[0] * w[j]
             source += channel
             weights += kernel
+            ahead.left -= taps * VECTOR_BYTES
+            if ahead.left <= 0:
+                ahead.row += ahead.pitch
+                ahead.left = ahead.length
+                soon = ahead.row
+        ahead.at = soon
         for i in range(<int> sizeof(rows)):
             for j in range(TURNED_VECTORS(sizeof(rows))):
                 STORE(target + (i * TURNED_VECTORS(sizeof(rows)) + j) * VECTOR_BYTES, sums[i][j])
@@ -55,7 +69,7 @@ cdef inline void multiply_turned(
 
 ctypedef void (*turned_t)(
     const char *, Py_ssize_t, Py_ssize_t, const Py_ssize_t *, const char *, const Py_ssize_t *,
-    Py_ssize_t, Py_ssize_t, const char *, const char *, Py_ssize_t, char *, void *, void *,
+    Py_ssize_t, Py_ssize_t, Ahead *, const char *, Py_ssize_t, char *, void *, void *,
 ) noexcept nogil
 
 
@@ -178,7 +192,8 @@ cdef inline void run_swapped(
     cdef bint all_finite = step.apart
     cdef const char *weights
     cdef const char *source
-    cdef const char *soon
+    cdef const char *last
+    cdef Ahead ahead
     cdef char *sums
     cdef turned_t multiply_positions
     if rows <= 0 or columns <= 0:
@@ -208,7 +223,18 @@ cdef inline void run_swapped(
                     all_finite = is_finite(weights, channels * kernel * pitch // VECTOR_BYTES,
                                            <vf *> NULL)
         # The weights of the next column, which may come from afar.
-        soon = weights + (step.taps if prepared else 0) * pitch
+        if prepared:
+            ahead.row = weights + step.taps * pitch
+            ahead.length = ahead.pitch = channels * kernel * pitch
+            last = ahead.row
+        else:
+            ahead.row = (weights_of(operands, step, tile.group, m + wide)
+                         + start * kernel * size)
+            ahead.length = channels * kernel * size
+            ahead.pitch = step.weight_channel
+            last = ahead.row + (wide - 1) * ahead.pitch
+        ahead.at = ahead.row
+        ahead.left = ahead.length
         for z in range(depth):
             source = &memory[scratch + step.source + z * step.source_z]
             sums = &memory[scratch + step.sums]
@@ -227,10 +253,13 @@ cdef inline void run_swapped(
                     places = listed
                 multiply_positions(
                     source + at * size, step.source_channel, channels, places, weights,
-                    places + kernel, taps, kernel * pitch, soon,
+                    places + kernel, taps, kernel * pitch, &ahead,
                     sums + at * pitch if split else bias, pitch if split else 0,
                     sums + at * pitch, NULL, NULL)
-                soon += channels * taps * VECTOR_BYTES
+                if ahead.row > last:
+                    # All of them are here.
+                    ahead.row = ahead.at = bias
+                    ahead.length = ahead.left = ahead.pitch = 0
             if split + 1 == splits:
                 store_turned(
                     output + step.out_offset + tile.image * step.out_image

@@ -23,8 +23,6 @@ cdef inline void transpose(
     for _square in range(squares):
         for i in range(LANES(a[0])):
             LOAD(a[i], source + min(i, height - 1) * source_pitch)
-            # Rows are long, and there are more of them than the hardware follows.
-            PREFETCH(source + min(i, height - 1) * source_pitch + 16 * VECTOR_BYTES)
         for _turn in range(LOG2_LANES(a[0])):
             for i in range(LANES(a[0]) // 2):
                 ZIP_LOW(b[2 * i], a[i], a[i + LANES(a[0]) // 2])
@@ -32,7 +30,10 @@ cdef inline void transpose(
             for i in range(LANES(a[0])):
                 a[i] = b[i]
         for i in range(LANES(a[0])):
-            STORE_PART(target + i * target_pitch, a[i], height * LANE_BYTES(a[0]))
+            if height == LANES(a[0]):
+                STORE(target + i * target_pitch, a[i])
+            else:
+                STORE_PART(target + i * target_pitch, a[i], height * LANE_BYTES(a[0]))
         source += VECTOR_BYTES
         target += LANES(a[0]) * target_pitch
 
