@@ -90,6 +90,16 @@ def test_pointwise_to_few_channels(rng, dtype, outputs):
         direct("conv1d", x, w, b, groups=2)
 
 
+@each_dtype
+def test_pointwise_to_many_channels(rng, dtype):
+    x = whole(rng, 2, 80, 10, 40, dtype=dtype)[:, :, 1:9]
+    for outputs in (9, 20, 40):
+        w, b = whole(rng, outputs, 80, 1, 1, dtype=dtype), whole(rng, outputs, dtype=dtype)
+        assert "in place" in method("conv2d", x, w, b)
+        direct("conv2d", x, w, b)
+        direct("conv2d", x, fastconv.pack(w), b)
+
+
 # Lines of many taps
 
 

@@ -143,36 +143,43 @@ cdef void run_pointwise(
     Memory memory, Memory packed, Table table, const char **operands, char *output,
     const Plan *plan, const Pass *step, const Tile *tile, real *kind,
 ) noexcept nogil:
-    """A linear map to few channels at each position, in one tile; the input is read in place.
+    """A linear map at each position, in one tile; the input is read in place.
 
-    Some channels at a time, along all of the tile, so that memory is read in long runs. What
-    is left at the end is a vector that covers some positions again.
+    To few channels it is some inputs at a time, along all of the tile, so that memory is read
+    in long runs. What is left at the end is a vector that covers some positions again.
     """
     cdef Py_ssize_t size = sizeof(real)
     cdef Py_ssize_t lanes = VECTOR_BYTES // size
     cdef Py_ssize_t done = tile.rows_x // lanes * lanes
     cdef const char *source = (operands[0] + tile.image * plan.in_image
                                + tile.group * plan.in_group + tile.x * size)
-    cdef char *out = (output + step.out_offset + tile.image * step.out_image
-                      + tile.group * step.out_group + tile.x * size)
-    cdef const char *weights = &packed[
-        step.packed + tile.group * step.channels * step.taps * size]
-    cdef const char *bias = &memory[step.bias + tile.group * step.channels * size]
-    cdef Py_ssize_t k = 0
-    cdef Py_ssize_t taps
-    while True:
-        taps = min(step.taps - k, step.most)
-        multiply_vectors(
-            source, &table[step.offsets + k], taps, weights + k * step.channels * size, bias,
-            out, step.out_channel, done // lanes, <int> step.channels, k > 0, kind)
-        k += taps
-        if k >= step.taps:
-            break
-    if done < tile.rows_x:
-        done = tile.rows_x - lanes
-        multiply_vectors(
-            source + done * size, &table[step.offsets], step.taps, weights, bias,
-            out + done * size, step.out_channel, 1, <int> step.channels, False, kind)
+    cdef const char *weights
+    cdef const char *bias
+    cdef char *out
+    cdef Py_ssize_t b, m, height, k, taps, first
+    for b in range(part(tile.chunk, plan.chunks, step.blocks),
+                   part(tile.chunk + 1, plan.chunks, step.blocks)):
+        m = part(b, step.blocks, step.channels)
+        height = part(b + 1, step.blocks, step.channels) - m
+        first = tile.group * step.channels + m
+        weights = &packed[step.packed + first * step.taps * size]
+        bias = &memory[step.bias + first * size]
+        out = (output + step.out_offset + tile.image * step.out_image
+               + tile.group * step.out_group + m * step.out_channel + tile.x * size)
+        k = 0
+        while True:
+            taps = min(step.taps - k, step.most)
+            multiply_vectors(
+                source, &table[step.offsets + k], taps, weights + k * height * size, bias, out,
+                step.out_channel, done // lanes, <int> height, k > 0, kind)
+            k += taps
+            if k >= step.taps:
+                break
+        if done < tile.rows_x:
+            k = tile.rows_x - lanes
+            multiply_vectors(
+                source + k * size, &table[step.offsets], step.taps, weights, bias,
+                out + k * size, step.out_channel, 1, <int> height, False, kind)
 
 
 cdef bint reaches(

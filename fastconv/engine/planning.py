@@ -195,6 +195,8 @@ PANEL = 2048 + 64
 MOST_POSITIONS = 1024
 #: Bytes of an image between two problems that take turns.
 MOST_BETWEEN = 1 << 23
+#: Bytes of memory that hardware fetches ahead in, and finds without a further look-up.
+PAGE = 4096
 #: Bytes of rows of the input that a tile of a small filter sees.
 FILTER_ROWS_BYTES = 1 << 15
 #: At least a vector, which may run over the end of what it is for.
@@ -719,8 +721,8 @@ def plan(problem, threads, packed=False):
 
 def _plan(problem, threads, packed):
     problem = _column(_flat(problem))
-    if _is_few(problem):
-        return _few(problem, threads)
+    if _is_pointwise(problem):
+        return _pointwise(problem, threads)
     if _is_filter(problem):
         return _filter(_together(problem), threads)
     problem = _together(problem)
@@ -850,42 +852,58 @@ def _plan(problem, threads, packed):
     )  # fmt: skip
 
 
-def _is_few(problem):
-    """Whether it is a linear map to few channels at each position, read in place."""
+def _is_pointwise(problem):
+    """Whether it is a linear map at each position that reads the input in place.
+
+    To few channels always; to more, but fewer than it has, where channels are near each other
+    in memory and hardly anything is computed twice at the end.
+    """
     (step, *more) = problem.steps
     size = problem.dtype.itemsize
+    lanes = kernels.VECTOR // size
+    width = problem.grid[2]
     return (
         not more
         and step.groups == 1
         and step.output is not None
         and step.taps == [(0, 0, 0)]
-        and 0 < step.outputs <= min(kernels.ROWS, 8)
+        and step.outputs > 0
         and step.inputs > 0
         and problem.stride == (1, 1, 1)
-        and problem.sizes == problem.grid == (1, 1, problem.grid[2])
-        and problem.grid[2] >= kernels.VECTOR // size
+        and problem.sizes == problem.grid == (1, 1, width)
+        and width >= lanes
         and problem.in_strides[5] == step.output.spatial[2] == size
+        and (
+            step.outputs <= min(kernels.ROWS, 8)
+            or (
+                2 * step.outputs <= step.inputs
+                and abs(problem.in_strides[2]) <= PAGE
+                and -width % lanes <= width / 50
+            )
+        )
     )
 
 
-def _few(problem, threads):
-    """Plan a linear map to few channels: tiles are runs of positions."""
+def _pointwise(problem, threads):
+    """Plan a linear map at each position: tiles are runs of positions."""
     (step,) = problem.steps
     size = problem.dtype.itemsize
     width = problem.grid[2]
     work = problem.images * problem.groups * width * step.inputs * (1 + step.outputs / 2)
     threads = worth(threads, work * size / kernels.VECTOR)
-    run = kernels.vectors(step.outputs) * kernels.VECTOR // size
+    blocks = -(-step.outputs // kernels.ROWS)
+    run = kernels.vectors(-(-step.outputs // blocks)) * kernels.VECTOR // size
     parts = 1 if problem.images * problem.groups >= 4 * threads else 4 * threads
     most = step.inputs if step.outputs > 2 else 4
-    wide = min(-(-width // (parts * run)), max(32768 // run, 1))
+    longest = 32768 if blocks == 1 else SCRATCH_BUDGET // (step.inputs * size)
+    wide = min(-(-width // (parts * run)), max(longest // run, 1))
     tile = (1, 1, min(wide * run, width))
     layout = _Buffer(aligned(WORKER_BYTES), (True,) * 3, 1, 0, 0, 0, 0)
     table = [0, 0, 0]
     gather = [c * step.strides[3] for c in range(step.inputs)]
     each = Pass(
         taps=step.inputs,
-        blocks=1,
+        blocks=blocks,
         gather=len(table) + step.inputs,
         contiguous=step.strides[3] == size,
         packed=0,
