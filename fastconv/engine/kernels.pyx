@@ -52,7 +52,7 @@ from fastconv.engine.plan cimport *
 from fastconv.engine.simd cimport *
 from fastconv.engine.store cimport multiply_to_output, store_panel
 from fastconv.engine.swapped cimport run_swapped
-from fastconv.engine.weights cimport lay_biases, pack_block, weights_of
+from fastconv.engine.weights cimport lay_biases, pack_block, transform_block, weights_of
 from fastconv.engine.winograd cimport (
     PRODUCTS, TILE, is_short, transform_inputs, transform_results, transformed,
     transformed_plane,
@@ -310,8 +310,8 @@ cdef void store_rows(
 
 
 cdef void run_winograd(
-    Memory memory, Memory packed, Py_ssize_t scratch, Table table, char *output,
-    const Plan *plan, const Pass *step, const Tile *tile, real *kind,
+    Memory memory, Memory packed, Py_ssize_t scratch, Table table, const char **operands,
+    char *output, const Plan *plan, const Pass *step, const Tile *tile, real *kind,
 ) noexcept nogil:
     """All products and results of a tile, for one chunk of its output channels."""
     cdef Py_ssize_t size = sizeof(real)
@@ -321,6 +321,7 @@ cdef void run_winograd(
     cdef Py_ssize_t panel_pitch = 4 * step.result_pitch + VECTOR_BYTES
     cdef char *results = &memory[scratch + step.columns]
     cdef char *panel = &memory[scratch + plan.panel]
+    cdef char *own = &memory[scratch + step.sums]
     cdef const char *source = &memory[scratch + step.positions]
     cdef const char *zeros = <const char *> (<Worker *> &memory[scratch]).zeros
     cdef const char *weights
@@ -329,6 +330,7 @@ cdef void run_winograd(
         output + step.out_offset + tile.image * step.out_image + tile.group * step.out_group
         + tile.z * step.out_z + tile.y * step.out_y + tile.x * step.out_x)
     cdef Py_ssize_t b, m, height, first, i, plane
+    cdef bint near = step.near and not (<Worker *> &memory[scratch]).prepared
     cdef real[MAX_LANES] test
     memset(test, 0, VECTOR_BYTES)
     for b in range(part(tile.chunk, plan.chunks, step.blocks),
@@ -336,8 +338,13 @@ cdef void run_winograd(
         m = part(b, step.blocks, step.channels)
         height = part(b + 1, step.blocks, step.channels) - m
         first = tile.group * step.channels + m
-        weights = &packed[step.packed + transformed(
-            step, tile.group * step.blocks + b, first, size)]
+        weights = own
+        if near:
+            transform_block(own, &memory[scratch + plan.layout], table, operands, step,
+                            tile.group, m, height, kind)
+        else:
+            weights = &packed[step.packed + transformed(
+                step, tile.group * step.blocks + b, first, size)]
         for plane in range(PRODUCTS):
             multiply_vectors(
                 source + plane * step.plane_pitch, &table[step.column_offsets], step.reduction,
@@ -419,7 +426,8 @@ cdef void run_tile(
                 filter_tile(memory, scratch, operands, output, plan, passes + i, tile,
                             <vf *> NULL)
         elif passes[i].form == WINOGRAD:
-            run_winograd(memory, packed, scratch, table, output, plan, passes + i, tile, kind)
+            run_winograd(memory, packed, scratch, table, operands, output, plan, passes + i, tile,
+                         kind)
         else:
             run_pass(memory, packed, scratch, table, operands, output, plan, passes + i, tile,
                      kind)
@@ -477,12 +485,12 @@ cdef void run_all(
 ) noexcept nogil:
     cdef Py_ssize_t tasks = (plan.images * plan.groups * plan.tiles_z * plan.tiles_y
                              * plan.tiles_x * plan.chunks)
-    # A swapped pass gathers its weights tile by tile, near at hand.
+    # Some passes pack their weights tile by tile, near at hand.
     cdef Py_ssize_t blocks = 0
     cdef Py_ssize_t i
     cdef Worker *worker
     cdef arithmetic before = begin_arithmetic()
-    if not prepared and passes[0].form != SWAPPED:
+    if not prepared and not passes[0].near:
         blocks = weight_blocks(plan, passes)
     if passes[0].apart and blocks:
         packed[passes[0].infinite] = 0

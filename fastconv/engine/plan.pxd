@@ -24,7 +24,7 @@ cdef struct Plan:
 cdef struct Pass:
     Py_ssize_t groups, planes, channels, taps, blocks
     Py_ssize_t operand, weight_outer, weight_inner, weight_channel, gather, contiguous
-    Py_ssize_t packed
+    Py_ssize_t packed, near
     Py_ssize_t bias_operand, bias_stride, bias
     Py_ssize_t source, source_group, source_plane, source_z, source_channel, offsets
     Py_ssize_t halo_z, halo_y

@@ -78,6 +78,7 @@ class Pass(NamedTuple):
     gather: int = 0
     contiguous: bool = False
     packed: int = -1
+    near: bool = False
     bias_operand: int = -1
     bias_stride: int = 0
     bias: int = 0
@@ -796,6 +797,7 @@ def _plan(problem, threads, packed):
                 gather=len(table) + len(places),
                 contiguous=contiguous,
                 packed=-1 if in_place else weights,
+                near=height > 0,
                 bias=biases,
                 source=source.start,
                 source_group=step.inputs * source.channel,
@@ -987,7 +989,7 @@ def finished(
     scratch = biases + aligned(problem.images)
     # What is loaded beside the last position, if taps are a line, belongs to eight vectors.
     scratch_size = aligned(end + panel + 9 * VECTOR)
-    saved = 0 if passes[0].form == kernels.FORMS["swapped"] else weights
+    saved = 0 if passes[0].near else weights
     fields = [
         len(passes), problem.images, problem.groups, problem.channels,
         *problem.in_strides, *problem.sizes, problem.border, *problem.stride,

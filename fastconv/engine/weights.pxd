@@ -134,6 +134,20 @@ cdef inline bint set_apart(
     return True
 
 
+cdef inline void transform_block(
+    char *target, char *scratch, Table table, const char **operands, const Pass *step,
+    Py_ssize_t group, Py_ssize_t m, Py_ssize_t height, real *kind,
+) noexcept nogil:
+    """The weights of a block of output channels from m on as Winograd's method wants them."""
+    cdef Py_ssize_t valid = height * <Py_ssize_t> sizeof(real)
+    gather(scratch, valid, weights_of(operands, step, group, m), table, 0, step.taps, step,
+           height, kind)
+    if real is double:
+        transform_weights(target, scratch, step.reduction, valid, <vd *> NULL)
+    else:
+        transform_weights(target, scratch, step.reduction, valid, <vf *> NULL)
+
+
 cdef inline void pack_block(
     Py_ssize_t index, Memory weights, char *scratch, Table table, const char **operands,
     const Plan *plan, const Pass *step, real *kind,
@@ -180,9 +194,5 @@ cdef inline void pack_block(
         gather(&weights[step.packed + first * step.taps * size], height * size, source, table,
                0, step.taps, step, height, kind)
         return
-    gather(scratch, height * size, source, table, 0, step.taps, step, height, kind)
-    target = &weights[step.packed + transformed(step, index, first, size)]
-    if real is double:
-        transform_weights(target, scratch, step.reduction, height * size, <vd *> NULL)
-    else:
-        transform_weights(target, scratch, step.reduction, height * size, <vf *> NULL)
+    transform_block(&weights[step.packed + transformed(step, index, first, size)], scratch, table,
+                    operands, step, group, m, height, kind)

@@ -27,6 +27,8 @@ CACHE = 1 << 19
 PRODUCTS = 36
 #: Bytes of a tile's transforms that are not exceeded without need.
 MOST = 1 << 23
+#: Bytes of transformed weights of a block that are worth keeping out of memory.
+NEAR = 1 << 22
 
 
 def refusal(problem):
@@ -79,6 +81,11 @@ def _tiled(problem):
     return problem._replace(grid=(z, -(-y // TILE) * TILE, -(-x // TILE) * TILE))
 
 
+def _block(reduction, size):
+    """Bytes of the transformed weights of a block of output channels."""
+    return PRODUCTS * (kernels.ROWS * reduction * size + kernels.VECTOR)
+
+
 class _Choice:
     """The tile and the chunks of output channels for the least time, and that time in cycles."""
 
@@ -114,8 +121,11 @@ class _Choice:
         large = scratch > max(MOST, scratch.min())
         count = problem.images * problem.groups * problem.grid[0]
         count = count * np.ceil(grid[0] / y) * np.ceil(grid[1] / x)
-        # Many transformed weights go to memory and come back.
-        self.once = once = problem.groups * weights / threads / (2.4 if weights > 2 * CACHE else 6)
+        # Many transformed weights go to memory and come back, but for those of a single tile.
+        once = np.full(y.shape, problem.groups * weights / (2.4 if weights > 2 * CACHE else 6))
+        if _block(reduction, size) <= NEAR:
+            once[count == problem.groups] = problem.groups * weights / 6
+        once = once / threads
         self.cycles = math.inf
         for chunks in sorted({1, threads, 2 * threads}):
             if chunks > blocks:
@@ -125,6 +135,7 @@ class _Choice:
             at = int(np.argmin(cost))
             if cost[at] < 0.98 * self.cycles:
                 self.cycles = cost[at]
+                self.once = once[at]
                 self.chunks = chunks
                 self.tile = (1, TILE * int(y[at]), TILE * int(x[at]))
 
@@ -178,7 +189,11 @@ def _plan(problem, threads):
     row_pitch = result_pitch + kernels.VECTOR
     plane_pitch = reduction * row_pitch + kernels.VECTOR
     results = positions + PRODUCTS * plane_pitch
-    panel = aligned(results + PRODUCTS * (result_pitch * kernels.ROWS + kernels.VECTOR))
+    near_at = aligned(results + PRODUCTS * (result_pitch * kernels.ROWS + kernels.VECTOR))
+    # Weights that only one tile reads are transformed there, a block after the other.
+    block = _block(reduction, size)
+    near = problem.images == 1 and tile == tiled.grid and block <= NEAR
+    panel = near_at + aligned(block * near)
     places, gather = offsets(step, axes, layout, pitch, size)
     table = [r for a in axes for r in a.residues]
     offsets_at = len(table)
@@ -191,6 +206,7 @@ def _plan(problem, threads):
         gather=gather_at,
         contiguous=in_order(gather, size),
         packed=0,
+        near=near,
         offsets=offsets_at,
         form=kernels.FORMS["winograd"],
         positions=positions,
@@ -201,6 +217,7 @@ def _plan(problem, threads):
         row_pitch=row_pitch,
         plane_pitch=plane_pitch,
         result_pitch=result_pitch,
+        sums=near_at,
     ).of_step(step)
     biases = aligned(problem.groups * step.outputs * size)
     weights = (
