@@ -13,6 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
@@ -70,17 +71,22 @@ def extension(name, source, flags):
     return Extension(
         f"fastconv.engine.{name}",
         [str(ENGINE / source)],
-        include_dirs=[str(ENGINE)],
+        include_dirs=[str(ENGINE), np.get_include()],
         depends=[str(ENGINE / header) for header in ("simd.h", "openmp.h")],
-        define_macros=[("FASTCONV_DEBUG", str(int(DEBUG))), ("CYTHON_INLINE", INLINE)],
+        define_macros=[
+            ("FASTCONV_DEBUG", str(int(DEBUG))),
+            ("CYTHON_INLINE", INLINE),
+            ("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"),
+        ],
         extra_compile_args=[*CFLAGS, *flags, *(OPENMP_CFLAGS if OPENMP else [])],
         extra_link_args=OPENMP_LIBS if OPENMP else [],
     )
 
 
-EXTENSIONS = [extension("_system", "system.pyx", [])] + [
-    extension(f"_kernels_{name}", "kernels.pyx", flags) for name, flags in levels().items()
-]
+EXTENSIONS = [
+    extension("_system", "system.pyx", []),
+    extension("_calls", "calls.pyx", []),
+] + [extension(f"_kernels_{name}", "kernels.pyx", flags) for name, flags in levels().items()]
 
 
 class Build(build_ext):

@@ -14,16 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastconv import engine, geometry
+from fastconv.engine._calls import key_of
 from fastconv.engine.packed import PackedWeight
 from fastconv.engine.threads import get_num_threads
 
-_ndarray = np.ndarray
 _FLOAT32 = np.dtype(np.float32)
 _FLOAT64 = np.dtype(np.float64)
 _SUPPORTED = "float32, float64 and integers"
-
-#: Parameters that are keys as they are: 1, 1.0 and True are equal keys, their texts are not.
-_PLAIN = frozenset({int, str, type(None)})
 
 #: Planned calls by their key, oldest first; forgotten all together when there are too many.
 _calls = {}
@@ -174,22 +171,15 @@ def call(describe, names, operands, parameters, out=None, method=ONLY) -> NDArra
     # What follows is most of the time of the smallest calls: one look-up for plain arrays.
     if type(method) is not str:
         _check_method(None, method)
-    values = parameters if _PLAIN.issuperset(map(type, parameters)) else repr(parameters)
     strides = None if out is None else _strides_of(out)
-    dtype = getattr(operands[0], "dtype", None)
-    key = [describe, method, get_num_threads(), values, strides, packed is None, dtype]
-    planned = None
-    for array in operands:
-        if type(array) is not _ndarray or array.dtype is not dtype:
-            break
-        # An array that owns its memory is aligned; a view may start or step anywhere.
-        if array.base is not None and not array.flags.aligned:
-            break
-        key += array.shape, array.strides
-    else:
-        planned = _calls.get(tuple(key))
+    key = key_of(
+        describe, method, get_num_threads(), packed is not None, parameters, strides, operands
+    )
+    planned = None if key is None else _calls.get(key)
     if planned is None:
-        operands, planned = _planned(describe, names, operands, parameters, out, method, key[2:6])
+        operands, planned = _planned(
+            describe, names, operands, parameters, out, method, packed is not None
+        )
     if packed and planned.dtype != weight._array.dtype:
         raise TypeError(
             f"the weight is packed for {weight.dtype}, the call would compute in {planned.dtype}"
@@ -225,7 +215,7 @@ def _unpacked(names, operands):
     return arrays, packed if len(packed) == len(names) - 2 else None
 
 
-def _planned(describe, names, operands, parameters, out, method, key):
+def _planned(describe, names, operands, parameters, out, method, packed):
     """The operands as plain arrays of one dtype, and the call planned for such."""
     named = zip(names, operands, strict=False)
     arrays = {name: as_operand(name, value) for name, value in named}
@@ -240,19 +230,16 @@ def _planned(describe, names, operands, parameters, out, method, key):
             method = EXACT
         arrays = promoted(arrays)
     operands = tuple(arrays.values())
-    key = [describe, method, *key, dtype]
-    for array in operands:
-        key += array.shape, array.strides
-    key = tuple(key)
+    strides = None if out is None else out.strides
+    key = key_of(describe, method, get_num_threads(), packed, parameters, strides, operands)
     planned = _calls.get(key)
     if planned is None:
-        strides = None if out is None else out.strides
         problem, shape, fill = describe(arrays, strides, *parameters)
         geometry.check_total(shape, dtype.itemsize)
         _check_method(problem, method)
         if out is not None:
             _check_out(out, shape, dtype, arrays)
-        planned = Call(problem, shape, fill, dtype, method, not key[5])
+        planned = Call(problem, shape, fill, dtype, method, packed)
         if len(_calls) >= _MOST_CALLS:
             _calls.clear()
         _calls[key] = planned

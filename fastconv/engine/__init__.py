@@ -227,7 +227,7 @@ class Planned:
         if prepared is None:
             # The others are kept as long as what is known by their identities.
             prepared = first.prepare(key, prepare(self.plan, operands), weights[1:])
-        self._run(operands, output, prepared)
+        self.run(operands, output, prepared)
 
     def _run(self, operands, output, *prepared):
         """Compute, and compute images again, directly, in which something is not finite.

@@ -39,6 +39,7 @@ H. Small filters of single channels (filter.pxd), and linear maps to few channel
 All offsets and strides are in bytes, and all of them fit a Py_ssize_t: planning.py checks.
 """
 
+cimport numpy as np
 from cpython.buffer cimport (
     PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
 )
@@ -530,6 +531,8 @@ cdef void run_all(
 
 cdef char *address(array, bint writable) except? NULL:
     """Where an array's first element is; the caller keeps the array alive."""
+    if type(array) is np.ndarray:
+        return np.PyArray_BYTES(array)
     cdef Py_buffer view
     PyObject_GetBuffer(array, &view, PyBUF_STRIDES | (PyBUF_WRITABLE if writable else 0))
     cdef char *start = <char *> view.buf

@@ -173,25 +173,25 @@ cdef inline void transform_weights(
 ) noexcept nogil:
     """G g Gt of `valid` bytes of output channels.
 
-    From [reduction][9][valid] to [36][reduction][valid].
+    From [reduction][9][valid] to [36][reduction][valid]. Whole vectors are loaded and stored: what
+    is too much is written again by the row that follows, or falls into the gap between planes.
     """
     cdef vector g[9]
     cdef vector half[18]
     cdef vector u[PRODUCTS]
-    cdef Py_ssize_t _k, done, width
+    cdef Py_ssize_t _k, done
     cdef int i
     for _k in range(reduction):
         done = 0
         while done < valid:
-            width = min(valid - done, VECTOR_BYTES)
             for i in range(9):
-                LOAD_PART(g[i], source + i * valid + done, width)
+                LOAD(g[i], source + i * valid + done)
             for i in range(3):
                 weights_line(half + i, 3, g + i, 3)
             for i in range(EDGE):
                 weights_line(u + EDGE * i, 1, half + 3 * i, 1)
             for i in range(PRODUCTS):
-                STORE_PART(target + i * transformed_plane(reduction, valid) + done, u[i], width)
+                STORE(target + i * transformed_plane(reduction, valid) + done, u[i])
             done += VECTOR_BYTES
         source += 9 * valid
         target += valid

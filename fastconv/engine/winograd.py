@@ -147,7 +147,7 @@ def cycles(problem, packed):
     choice = _Choice(_tiled(parts[0]), reduction, 1)
     cycles = len(parts) * (choice.cycles - choice.once) + (0 if packed else choice.once)
     # Direct sums are counted at two vectors a cycle, which not all machines reach.
-    return 0.8 * cycles
+    return 0.7 * cycles
 
 
 class Fan(NamedTuple):

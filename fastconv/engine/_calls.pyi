@@ -1,0 +1,11 @@
+from typing import Any
+
+def key_of(
+    describe: Any,
+    method: Any,
+    threads: int,
+    packed: bool,
+    parameters: tuple[Any, ...],
+    strides: tuple[int, ...] | None,
+    operands: tuple[Any, ...],
+) -> tuple[Any, ...] | None: ...

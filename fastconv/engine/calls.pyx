@@ -1,0 +1,45 @@
+"""What every call does before its plan is known: arrays are looked at as they lie in C."""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+cimport numpy as np
+
+
+def key_of(describe, method, int threads, bint packed, tuple parameters, strides, tuple operands):
+    """All that the plan of a call depends on, to be looked up by.
+
+    None if the operands must be converted first: plain arrays of one of the two dtypes, in the
+    machine's order of bytes, whole elements in memory, are what the engine reads.
+    """
+    cdef Py_ssize_t size = 1
+    cdef Py_ssize_t i
+    cdef int dtype = -1
+    cdef np.ndarray array
+    for operand in operands:
+        if type(operand) is not np.ndarray:
+            return None
+        array = <np.ndarray> operand
+        if dtype < 0:
+            dtype = np.PyArray_TYPE(array)
+            if dtype != np.NPY_FLOAT and dtype != np.NPY_DOUBLE:
+                return None
+        if np.PyArray_TYPE(array) != dtype or not np.PyArray_ISBEHAVED_RO(array):
+            return None
+        size += 1 + 2 * np.PyArray_NDIM(array)
+    cdef bytes numbers = PyBytes_FromStringAndSize(NULL, size * sizeof(Py_ssize_t))
+    cdef Py_ssize_t *at = <Py_ssize_t *> PyBytes_AS_STRING(numbers)
+    at[0] = 4 * threads + 2 * packed + (dtype == np.NPY_DOUBLE)
+    at += 1
+    for operand in operands:
+        array = <np.ndarray> operand
+        at[0] = np.PyArray_NDIM(array)
+        for i in range(np.PyArray_NDIM(array)):
+            at[1 + 2 * i] = np.PyArray_DIM(array, i)
+            at[2 + 2 * i] = np.PyArray_STRIDE(array, i)
+        at += 1 + 2 * np.PyArray_NDIM(array)
+    # Parameters are keys as they are: 1, 1.0 and True are equal keys, their texts are not.
+    values = parameters
+    for parameter in parameters:
+        if not (parameter is None or type(parameter) is int or type(parameter) is str):
+            values = repr(parameters)
+            break
+    return describe, method, values, strides, numbers
