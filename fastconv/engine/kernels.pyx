@@ -33,7 +33,7 @@ F. Where an image is so small that its positions would not fill the vectors, a p
 G. Many input channels may take turns in the scratch, in *parts*; their sums wait in it. Where
    much of what the taps meet is the zeros around the input, taps are set *apart* in each part,
    and a tile leaves out those that meet nothing else.
-H. Small filters of single channels (filter.pxd), and linear maps to few channels, read the
+H. Small filters of single channels (filter.pxd), and linear maps to fewer channels, read the
    input in place. 3x3 kernels may take Winograd's way (winograd.pxd).
 
 All offsets and strides are in bytes, and all of them fit a Py_ssize_t: planning.py checks.
