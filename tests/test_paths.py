@@ -100,6 +100,18 @@ def test_pointwise_to_many_channels(rng, dtype):
         direct("conv2d", x, fastconv.pack(w), b)
 
 
+@pytest.mark.parametrize("outputs", [1, 2, 40])
+def test_last_tile_of_a_pointwise_map_has_a_vector(outputs):
+    w = np.broadcast_to(np.float32(0), (outputs, 300, 1))
+    lanes = planning.kernels.VECTOR // 4
+    with fastconv.num_threads(3):
+        for width in range(1000, 1000 + 2 * lanes):
+            x = np.broadcast_to(np.float32(0), (1, 300, width)).copy()
+            told = fastconv.explain(fastconv.conv1d, x, w, method="direct")
+            if "in place" in told.method:
+                assert width % told.tile[-1] == 0 or width % told.tile[-1] >= lanes
+
+
 # Lines of many taps
 
 

@@ -579,6 +579,17 @@ def _padded(problem, step):
     )
 
 
+def _heights(positions):
+    """Heights of a swapped pass's register tile that are worth a thought.
+
+    For each number of vectors the most that registers hold, and the fewest that make as many
+    blocks of all positions.
+    """
+    most = {kernels.turned_vectors(h): h for h in range(1, kernels.ROWS + 1)}
+    even = {-(-positions // -(-positions // height)) for height in most.values()}
+    return sorted(even.union(most.values()))
+
+
 def _choose(problem, threads, packed):
     """The lay-out, tile, chunks of output channels and whether to swap, for the least time."""
     grids = np.meshgrid(*map(sizes, problem.grid), indexing="ij")
@@ -608,7 +619,7 @@ def _choose(problem, threads, packed):
     if swaps:
         axes = rows_in_turn(problem)
         costs = _Costs(problem, axes, tiles, reached)
-        for height in range(1, kernels.ROWS + 1):
+        for height in _heights(math.prod(problem.grid[1:])):
             width = kernels.turned_vectors(height) * costs.lanes
             ways += [(axes, height, width, n, costs.swapped(packed, height, n)) for n in parts]
     best = None
@@ -899,6 +910,9 @@ def _pointwise(problem, threads):
     most = step.inputs if step.outputs > 2 else 4
     longest = 32768 if blocks == 1 else SCRATCH_BUDGET // (step.inputs * size)
     wide = min(-(-width // (parts * run)), max(longest // run, 1))
+    # The last tile has a vector at least: what it covers again must be its own.
+    while 0 < width % (wide * run) < kernels.VECTOR // size:
+        wide += 1
     tile = (1, 1, min(wide * run, width))
     layout = _Buffer(aligned(WORKER_BYTES), (True,) * 3, 1, 0, 0, 0, 0)
     table = [0, 0, 0]
