@@ -458,6 +458,11 @@ class _Costs:
                 planes, depth = 1, z
                 positions = (y - 1) * self.extents[2] + x
                 store = step.outputs * (y * 6 + positions / self.lanes * 2)
+                if splits == 1 and not left_out and step.output.spatial[2] == self.size:
+                    # Rows of whole vectors need no panel.
+                    direct = x % self.lanes == 0
+                    positions = np.where(direct, y * x, positions)
+                    store = np.where(direct, 0, store)
             vectors = np.ceil(positions / self.lanes)
             runs = blocks * np.ceil(vectors / kernels.vectors(height))
             if splits > 1 or left_out:

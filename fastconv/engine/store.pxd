@@ -62,7 +62,7 @@ cdef inline void multiply_to_output(
     cdef Py_ssize_t row_length = plan.pitch // <Py_ssize_t> sizeof(real)
     cdef Py_ssize_t positions = (row_count - 1) * row_length + columns
     cdef Py_ssize_t position = 0
-    cdef Py_ssize_t count
+    cdef Py_ssize_t count, y
     cdef Py_ssize_t run = (8 if step.line else VECTORS(height)) * lanes
     cdef Py_ssize_t whole = 8 * lanes if step.line else lanes
     cdef Py_ssize_t at_most = plan.panel_pitch // <Py_ssize_t> sizeof(real) // run * run
@@ -72,6 +72,12 @@ cdef inline void multiply_to_output(
         position = positions // whole * whole
         multiply_some(source, offsets, step, weights, bias, out, step.out_channel,
                       position // lanes, height, kind)
+    elif step.out_x == sizeof(real) and columns % whole == 0:
+        # Rows of whole vectors go to the output one by one.
+        for y in range(row_count):
+            multiply_some(source + y * plan.pitch, offsets, step, weights, bias,
+                          out + y * step.out_y, step.out_channel, columns // lanes, height, kind)
+        return
     while position < positions:
         count = min(at_most, positions - position)
         multiply_some(
