@@ -200,6 +200,8 @@ MOST_BETWEEN = 1 << 23
 PAGE = 4096
 #: Bytes of rows of the input that a tile of a small filter sees.
 FILTER_ROWS_BYTES = 1 << 15
+#: Bytes of a vector that can be loaded in part.
+MASKED = 32
 #: At least a vector, which may run over the end of what it is for.
 VECTOR = 64
 #: The size of kernels.Worker, rounded up.
@@ -943,8 +945,13 @@ def _pointwise(problem, threads):
 
 
 def _is_filter(problem):
-    """Whether it is a small filter on planes of contiguous rows, which are read in place."""
+    """Whether it is a small filter on planes of contiguous rows, which are read in place.
+
+    It needs masks; without them rows are better laid out.
+    """
     (step, *more) = problem.steps
+    if kernels.VECTOR < MASKED:
+        return False
     if more or step.groups > 1 or not step.output or step.inputs != 1 or problem.border:
         return False
     side = math.isqrt(len(step.taps))

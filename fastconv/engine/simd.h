@@ -51,20 +51,16 @@ typedef vd vdu __attribute__((aligned(1), may_alias));
 #define FILL(v, number) ((v) = (LANE(v))(number) - (__typeof__(v)){0})
 
 /* The first n bytes of a vector, whole elements: nothing else is read or written.
- * (Masks are of 4 bytes: masked stores of single bytes are slow on Zen 4.) */
+ * (Masks are of 4 bytes: masked stores of single bytes are slow on Zen 4, and all of them on
+ * older ones, so AVX2 has masked loads alone.)
+ *
+ * A mask: elements low .. high of a vector. What is outside is not read and loaded as zero. */
 #if defined(__AVX512F__)
 #include <immintrin.h>
 #define LOAD_PART(v, p, n) \
     ((v) = (__typeof__(v))_mm512_maskz_loadu_epi32((__mmask16)((1u << (n) / 4) - 1), (p)))
 #define STORE_PART(p, v, n) \
     _mm512_mask_storeu_epi32((p), (__mmask16)((1u << (n) / 4) - 1), (__m512i)(v))
-#else
-#define LOAD_PART(v, p, n) ((v) = (__typeof__(v)){0}, __builtin_memcpy(&(v), (p), (size_t)(n)))
-#define STORE_PART(p, v, n) __builtin_memcpy((p), &(v), (size_t)(n))
-#endif
-
-/* A mask: elements low .. high of a vector. What is outside is not read and loaded as zero. */
-#if defined(__AVX512F__)
 typedef unsigned short mask;
 #define MASK(m, low, high, v) ((m) = (mask)(((1u << (high)) - 1) & ~((1u << (low)) - 1)))
 static inline vf load_masked_f(const void *p, mask m) { return (vf)_mm512_maskz_loadu_ps(m, p); }
@@ -72,7 +68,25 @@ static inline vd load_masked_d(const void *p, mask m)
 {
     return (vd)_mm512_maskz_loadu_pd((__mmask8)m, p);
 }
+#elif defined(__AVX2__)
+#include <immintrin.h>
+typedef __m256i mask;
+static inline mask words(Py_ssize_t low, Py_ssize_t high)
+{
+    __m256i at = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    return _mm256_andnot_si256(_mm256_cmpgt_epi32(_mm256_set1_epi32((int)low), at),
+                               _mm256_cmpgt_epi32(_mm256_set1_epi32((int)high), at));
+}
+#define MASK(m, low, high, v) \
+    ((m) = words((low) * LANE_BYTES(v) / 4, (high) * LANE_BYTES(v) / 4))
+static inline vf load_masked_f(const void *p, mask m) { return (vf)_mm256_maskload_ps(p, m); }
+static inline vd load_masked_d(const void *p, mask m) { return (vd)_mm256_maskload_ps(p, m); }
+#define LOAD_PART(v, p, n) \
+    ((v) = (__typeof__(v))_mm256_maskload_ps((const float *)(p), words(0, (n) / 4)))
+#define STORE_PART(p, v, n) __builtin_memcpy((p), &(v), (size_t)(n))
 #else
+#define LOAD_PART(v, p, n) ((v) = (__typeof__(v)){0}, __builtin_memcpy(&(v), (p), (size_t)(n)))
+#define STORE_PART(p, v, n) __builtin_memcpy((p), &(v), (size_t)(n))
 typedef struct { int low, high; } mask;
 #define MASK(m, first, last, v) \
     ((m).low = (int)((first) * LANE_BYTES(v)), (m).high = (int)((last) * LANE_BYTES(v)))
