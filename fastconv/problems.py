@@ -183,6 +183,15 @@ def convolution(
     return given.problem(groups, border, stride, sizes, [step]), out.shape, 0
 
 
+def correlation(arrays, strides, pads, padding_mode):
+    """One array and one kernel without axes for images and channels."""
+    rank = arrays["weight"].ndim
+    lifted = {"input": arrays["input"][None], "weight": arrays["weight"][None, None]}
+    strides = None if strides is None else (0, *strides)
+    problem, shape, fill = convolution(lifted, strides, rank, 1, pads, 1, 1, padding_mode)
+    return problem, shape[1:], fill
+
+
 def shuffled(arrays, strides, rank, stride, padding, dilation, groups):
     """A grouped convolution whose output channels are shuffled between the groups."""
     return convolution(

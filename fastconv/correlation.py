@@ -1,0 +1,224 @@
+"""One array correlated with one kernel, of any rank: what signal.py and ndimage.py share.
+
+The engine knows images, channels and up to three spatial axes of real numbers. Here axes that
+are not correlated become images; the two parts of complex numbers, and the taps of axes beyond
+the third, become channels. All of that are views.
+"""
+
+import math
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided, sliding_window_view
+
+from fastconv import problems
+from fastconv.arrays import call
+
+_NAMES = ("input", "weight")
+#: Axes that the engine correlates along.
+_MOST = 3
+
+
+def correlate(
+    array, kernel, pads, border="zeros", *, fill=0, axes=None, dtype=None, out=None, method="auto"
+):
+    """The sums over k of kernel[k] * array[o + k - before] for each o, along some axes.
+
+    Parameters
+    ----------
+    array : ndarray
+        Of any rank and of any dtype of numbers.
+    kernel : ndarray
+        An axis for each of `axes`, none of them empty. Nothing is conjugated.
+    pads : sequence of (int, int)
+        What the border adds before and after each of `axes`: the output has
+        size + before + after - (kernel's size - 1) elements, at least one.
+    border : str
+        One of geometry.PADDING_MODES.
+    fill : number
+        What stands around the array, where `border` is "zeros".
+    axes : sequence of int, optional
+        The axes, none negative or twice; all by default. The others are run through.
+    dtype : dtype, optional
+        float32, float64, complex64 or complex128, to compute in. By default that of
+        array * kernel, which must be one of them then.
+    out : ndarray, optional
+        Where the result goes, of its shape and of any dtype; it may overlap `array`.
+    method : str
+        As that of `fastconv.conv`.
+
+    Returns
+    -------
+    ndarray
+        `out`, or an array of `dtype`.
+    """
+    dtype = np.result_type(array, kernel) if dtype is None else np.dtype(dtype)
+    array, kernel = (_of_precision(a, dtype) for a in (array, kernel))
+    plain = axes is None and array.ndim <= _MOST and (fill == 0 or border != "zeros")
+    if plain and out is None and dtype.kind == "f":
+        return call(
+            problems.correlation, _NAMES, (array, kernel), (tuple(pads), border), None, method
+        )
+    axes = tuple(range(array.ndim)) if axes is None else tuple(axes)
+    shape = list(array.shape)
+    for axis, pair, size in zip(axes, pads, kernel.shape, strict=True):
+        shape[axis] += sum(pair) - size + 1
+    direct = out is not None and out.dtype == dtype and not np.may_share_memory(out, array)
+    result = out if direct else np.empty(shape, dtype)
+    if 0 not in shape:
+        last = range(-len(axes), 0)
+        given, target = (np.moveaxis(a, axes, last) for a in (array, result))
+        if border == "zeros" and fill != 0:
+            _filled(given, kernel, tuple(pads), fill, target, method)
+        else:
+            _correlate(given, kernel, tuple(pads), border, target, method)
+    if out is None or direct:
+        return result
+    np.copyto(out, result, casting="unsafe")
+    return out
+
+
+def _of_precision(array, dtype):
+    """The array, real or complex as it is, in the precision of `dtype`; itself if it has that."""
+    if array.dtype == dtype:
+        return array
+    if dtype.kind == "c" and array.dtype.kind != "c":
+        dtype = np.empty(0, dtype).real.dtype
+    return array.astype(dtype, copy=False)
+
+
+def _correlate(array, kernel, pads, border, out, method):
+    """The same along the last axes, into `out`."""
+    rank = kernel.ndim
+    while rank > _MOST and array.shape[-rank] == 1 == kernel.shape[0] == out.shape[-rank]:
+        array, out = (np.squeeze(a, array.ndim - rank) for a in (array, out))
+        kernel, pads, rank = kernel[0], pads[1:], rank - 1
+    if rank > _MOST + 1:
+        _beyond(array, kernel, pads, border, out, method)
+        return
+    if rank > _MOST:
+        # Taps along the first axis are channels.
+        array = _padded(array, array.ndim - rank, pads[0], border)
+        windows = sliding_window_view(array, kernel.shape[0], array.ndim - rank)
+        array = np.moveaxis(windows, -1, -rank)
+        out = np.expand_dims(out, out.ndim - rank + 1)
+        kernel, pads, rank = kernel[None], pads[1:], rank - 1
+    else:
+        array, out = (np.expand_dims(a, a.ndim - rank) for a in (array, out))
+        kernel = kernel[None, None]
+    if out.dtype.kind == "c":
+        array, kernel, out = _as_real(array, kernel, out, rank)
+    _by_images(array, kernel, pads, border, out, method)
+
+
+def _by_images(array, kernel, pads, border, out, method):
+    """Arrays (..., channels, spatial): all that is before them as images, if that is a view."""
+    first = array.ndim - kernel.ndim + 1
+    if first == 0:
+        array, out, first = array[None], out[None], 1
+    if first > 1:
+        shapes = ((math.prod(a.shape[:first]), *a.shape[first:]) for a in (array, out))
+        try:
+            array, out = (
+                np.reshape(a, s, copy=False) for a, s in zip((array, out), shapes, strict=True)
+            )
+        except ValueError:
+            for each, into in zip(array, out, strict=True):
+                _by_images(each, kernel, pads, border, into, method)
+            return
+    parameters = (kernel.ndim - 2, 1, pads, 1, 1, border)
+    call(problems.convolution, _NAMES, (array, kernel), parameters, out, method)
+
+
+def _parts(array, axis):
+    """The real and the imaginary parts of complex numbers, or the real ones, along an axis."""
+    array = np.squeeze(array, axis)
+    if array.dtype.kind == "c":
+        shape, strides = (*array.shape, 2), (*array.strides, array.itemsize // 2)
+        array = as_strided(array.real, shape, strides)
+    else:
+        array = array[..., None]
+    return np.moveaxis(array, -1, axis)
+
+
+def _as_real(array, kernel, out, rank):
+    """A complex correlation (..., channel, spatial) as one of real numbers."""
+    if kernel.dtype.kind != "c":
+        # Both parts are images.
+        array, out = (np.moveaxis(_parts(a[..., None], -1), -1, 0) for a in (array, out))
+        return array, kernel, out
+    real, imaginary = kernel.real, kernel.imag
+    weight = [real, imaginary]
+    if array.dtype.kind == "c":
+        weight = [
+            np.concatenate([real, -imaginary], 1),
+            np.concatenate([imaginary, real], 1),
+        ]
+        array = _channels(array, rank)
+    return array, np.concatenate(weight, 0), _channels(out, rank)
+
+
+def _channels(array, rank):
+    """Arrays (..., channel, spatial) of complex numbers, their imaginary parts after the real."""
+    if array.shape[-rank - 1] == 1:
+        return _parts(array, array.ndim - rank - 1)
+    # Taps of a fourth axis: the parts cannot be strided with them.
+    return np.concatenate([array.real, array.imag], -rank - 1)
+
+
+def _padded(array, axis, pair, border):
+    """The array with the border along an axis: a copy where there is one."""
+    if not any(pair):
+        return array
+    pairs = [(0, 0)] * array.ndim
+    pairs[axis] = pair
+    return np.pad(array, pairs, problems.geometry.PADDING_MODES[border])
+
+
+def _beyond(array, kernel, pads, border, out, method):
+    """Ranks beyond four: for each output along the first axis, its taps are those of the next."""
+    rank = kernel.ndim
+    first = array.ndim - rank
+    for axis in (first, first + 1):
+        array = _padded(array, axis, pads[axis - first], border)
+    taps, size = kernel.shape[:2]
+    kernel = kernel.reshape(taps * size, *kernel.shape[2:])
+    # The taps of both axes as those of one, which has no other output.
+    pads = ((0, 0), *pads[2:])
+    for i, j in np.ndindex(out.shape[first : first + 2]):
+        part = array[(slice(None),) * first + (slice(i, i + taps), slice(j, j + size))]
+        part = part.reshape(*part.shape[:first], taps * size, *part.shape[first + 2 :])
+        into = out[(slice(None),) * first + (slice(i, i + 1), j)]
+        _correlate(part, kernel, pads, border, into, method)
+
+
+def _filled(array, kernel, pads, fill, out, method):
+    """Slabs of the output that see the border from copies of what they see, then the rest."""
+    rank = kernel.ndim
+    first = array.ndim - rank
+    begin, end = [0] * rank, list(out.shape[first:])
+
+    def compute(begin, end):
+        if any(b >= e for b, e in zip(begin, end, strict=True)):
+            return
+        seen, around = [], []
+        for b, e, (before, _), size, taps in zip(
+            begin, end, pads, array.shape[first:], kernel.shape, strict=True
+        ):
+            start, stop = b - before, e - before + taps - 1
+            low, high = min(max(start, 0), size), max(min(stop, size), 0)
+            high = max(low, high)
+            seen.append(slice(low, high))
+            around.append((low - start, stop - high) if high > low else (stop - start, 0))
+        part = array[(..., *seen)]
+        if any(map(any, around)):
+            part = np.pad(part, [(0, 0)] * first + around, constant_values=fill)
+        into = out[(..., *map(slice, begin, end))]
+        _correlate(part, kernel, ((0, 0),) * rank, "zeros", into, method)
+
+    for a, (before, after) in enumerate(pads):
+        low = min(before, end[a])
+        high = max(end[a] - after, low)
+        compute(begin, [*end[:a], low, *end[a + 1 :]])
+        compute([*begin[:a], high, *begin[a + 1 :]], end)
+        begin[a], end[a] = low, high
+    compute(begin, end)
