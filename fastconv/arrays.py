@@ -74,10 +74,21 @@ def _result_dtype(arrays):
     return _FLOAT32 if dtype == _FLOAT32 else _FLOAT64
 
 
-def promoted(arrays):
-    """The operands in the one dtype to compute in; those that have it are not copied."""
-    dtype = _result_dtype(arrays)
-    return {name: np.require(array, dtype, "A") for name, array in arrays.items()}
+def promoted(arrays, dtype=None):
+    """The operands as the engine reads them, in the dtype to compute in.
+
+    Those that are so are not copied, nor is the first one, the input, if it is converted as it
+    is read.
+    """
+    if dtype is None:
+        dtype = _result_dtype(arrays)
+    first = next(iter(arrays))
+    return {
+        name: array
+        if name == first and array.flags.aligned and engine.reads(array.dtype)
+        else np.require(array, dtype, "A")
+        for name, array in arrays.items()
+    }
 
 
 def _strides_of(out):
@@ -140,7 +151,7 @@ class Call:
             self.run_packed = self.planned.run_packed
 
 
-def call(describe, names, operands, parameters, out=None, method=ONLY) -> NDArray[Any]:
+def call(describe, names, operands, parameters, out=None, method=ONLY, dtype=None) -> NDArray[Any]:
     """Compute what `describe` says of the operands and parameters.
 
     Parameters
@@ -157,6 +168,8 @@ def call(describe, names, operands, parameters, out=None, method=ONLY) -> NDArra
         Where the result goes.
     method : str, optional
         What the caller gave, unchecked, if there is a choice.
+    dtype : dtype, optional
+        To compute in, which all operands but the first have; if it is not what they promote to.
     """
     if operands[-1] is None:
         operands = operands[:-1]
@@ -178,7 +191,7 @@ def call(describe, names, operands, parameters, out=None, method=ONLY) -> NDArra
     planned = None if key is None else _calls.get(key)
     if planned is None:
         operands, planned = _planned(
-            describe, names, operands, parameters, out, method, packed is not None
+            describe, names, operands, parameters, out, method, packed is not None, dtype
         )
     if packed and planned.dtype != weight._array.dtype:
         raise TypeError(
@@ -215,11 +228,12 @@ def _unpacked(names, operands):
     return arrays, packed if len(packed) == len(names) - 2 else None
 
 
-def _planned(describe, names, operands, parameters, out, method, packed):
-    """The operands as plain arrays of one dtype, and the call planned for such."""
+def _planned(describe, names, operands, parameters, out, method, packed, dtype):
+    """The operands as plain arrays that the engine reads, and the call planned for such."""
     named = zip(names, operands, strict=False)
     arrays = {name: as_operand(name, value) for name, value in named}
-    dtype = _result_dtype(arrays)
+    if dtype is None:
+        dtype = _result_dtype(arrays)
     if not all(array.dtype == dtype and array.flags.aligned for array in arrays.values()):
         # Everything is checked before anything is converted.
         problem, shape, _ = describe(arrays, None, *parameters)
@@ -228,7 +242,7 @@ def _planned(describe, names, operands, parameters, out, method, packed):
             _check_out(out, shape, dtype, arrays)
         if method == "auto" and all(array.dtype.kind in "iu" for array in arrays.values()):
             method = EXACT
-        arrays = promoted(arrays)
+        arrays = promoted(arrays, dtype)
     operands = tuple(arrays.values())
     strides = None if out is None else out.strides
     key = key_of(describe, method, get_num_threads(), packed, parameters, strides, operands)

@@ -10,7 +10,7 @@ import math
 import numpy as np
 from numpy.lib.stride_tricks import as_strided, sliding_window_view
 
-from fastconv import problems
+from fastconv import engine, problems
 from fastconv.arrays import call
 
 _NAMES = ("input", "weight")
@@ -52,12 +52,13 @@ def correlate(
         `out`, or an array of `dtype`.
     """
     dtype = np.result_type(array, kernel) if dtype is None else np.dtype(dtype)
-    array, kernel = (_of_precision(a, dtype) for a in (array, kernel))
+    kernel = _of_precision(kernel, dtype)
+    if array.dtype != dtype and not engine.reads(array.dtype):
+        array = _of_precision(array, dtype)
     plain = axes is None and array.ndim <= _MOST and (fill == 0 or border != "zeros")
     if plain and out is None and dtype.kind == "f":
-        return call(
-            problems.correlation, _NAMES, (array, kernel), (tuple(pads), border), None, method
-        )
+        parameters = (tuple(pads), border)
+        return call(problems.correlation, _NAMES, (array, kernel), parameters, None, method, dtype)
     axes = tuple(range(array.ndim)) if axes is None else tuple(axes)
     shape = list(array.shape)
     for axis, pair, size in zip(axes, pads, kernel.shape, strict=True):
@@ -126,7 +127,7 @@ def _by_images(array, kernel, pads, border, out, method):
                 _by_images(each, kernel, pads, border, into, method)
             return
     parameters = (kernel.ndim - 2, 1, pads, 1, 1, border)
-    call(problems.convolution, _NAMES, (array, kernel), parameters, out, method)
+    call(problems.convolution, _NAMES, (array, kernel), parameters, out, method, kernel.dtype)
 
 
 def _parts(array, axis):

@@ -23,15 +23,20 @@ def _deep(values, fill):
 
 
 class _Input:
-    """The input of a call: batched or not."""
+    """The input of a call: batched or not.
 
-    def __init__(self, array, rank):
+    The dtype to compute in is that of the other operands.
+    """
+
+    def __init__(self, arrays, rank):
+        array, *_, last = arrays.values()
         if array.ndim not in (rank + 1, rank + 2):
             raise ValueError(
                 f"input must have {rank + 2} axes (N, C, and {rank} spatial) or {rank + 1} "
                 f"without N, got shape {array.shape}"
             )
         self.array = array
+        self.dtype = last.dtype
         self.rank = rank
         self.batch = array.shape[: array.ndim - rank - 1]
         self.channels = array.shape[-rank - 1] if rank else array.shape[-1]
@@ -43,6 +48,7 @@ class _Input:
         per_group = self.channels // groups if groups else 0
         channel = strides[array.ndim - self.rank - 1]
         return Problem(
+            self.dtype,
             array.dtype,
             math.prod(self.batch),
             groups,
@@ -67,7 +73,7 @@ class _Out:
     def __init__(self, given, channels, sizes, strides):
         self.shape = (*given.batch, channels, *sizes)
         if strides is None or len(strides) != len(self.shape):
-            strides = [given.array.itemsize] * len(self.shape)
+            strides = [given.dtype.itemsize] * len(self.shape)
             for a in reversed(range(len(self.shape) - 1)):
                 strides[a] = strides[a + 1] * self.shape[a + 1]
         first = len(given.batch)
@@ -155,7 +161,7 @@ def convolution(
     """Any (grouped) convolution: one pass."""
     weight = arrays["weight"]
     rank = _rank(weight, rank)
-    given = _Input(arrays["input"], rank)
+    given = _Input(arrays, rank)
     stride = geometry.per_axis("stride", stride, rank, 1)
     dilation = geometry.per_axis("dilation", dilation, rank, 1)
     groups = geometry.integer("groups", groups, 1)
@@ -203,7 +209,7 @@ def transposed(arrays, strides, rank, stride, padding, output_padding, groups, d
     """Transposed convolution: a pass for each phase of the output, side by side."""
     weight = arrays["weight"]
     rank = _rank(weight, rank)
-    given = _Input(arrays["input"], rank)
+    given = _Input(arrays, rank)
     stride = geometry.per_axis("stride", stride, rank, 1)
     if isinstance(padding, str):
         raise TypeError(f"padding must be integers for a transposed convolution, got {padding!r}")
@@ -274,7 +280,7 @@ def _line(operand, axis, rank, weight_strides, taps, first, groups, output=None,
 
 def depthwise(arrays, strides, rank, stride, padding, dilation):
     """A grouped convolution with a group for each channel."""
-    given = _Input(arrays["input"], rank)
+    given = _Input(arrays, rank)
     weight = arrays["weight"]
     if weight.ndim != rank + 2 or weight.shape[1] != 1:
         raise ValueError(f"weight must have shape (C*K, 1, and {rank} spatial), got {weight.shape}")
@@ -290,7 +296,7 @@ def separable(arrays, strides, rank, stride, padding, dilation):
         raise ValueError(
             f"depthwise_weight must have shape (C*K, 1, and {rank} spatial), got {depthwise.shape}"
         )
-    given = _Input(arrays["input"], rank)
+    given = _Input(arrays, rank)
     stride = geometry.per_axis("stride", stride, rank, 1)
     dilation = geometry.per_axis("dilation", dilation, rank, 1)
     middle, _, *kernel = depthwise.shape
@@ -354,7 +360,7 @@ def _line_weight(name, weight, axis, rank, channels):
 
 def spatially_separable(arrays, strides, rank, stride, padding, dilation):
     """One pass along each axis, first to last, for each channel by itself."""
-    given = _Input(arrays["input"], rank)
+    given = _Input(arrays, rank)
     stride = geometry.per_axis("stride", stride, rank, 1)
     dilation = geometry.per_axis("dilation", dilation, rank, 1)
     names = [name for name in arrays if name.startswith("weight")]
@@ -382,7 +388,7 @@ def spatially_separable(arrays, strides, rank, stride, padding, dilation):
 
 def flattened(arrays, strides, rank, stride, padding, dilation):
     """Across the channels, then along each axis."""
-    given = _Input(arrays["input"], rank)
+    given = _Input(arrays, rank)
     stride = geometry.per_axis("stride", stride, rank, 1)
     dilation = geometry.per_axis("dilation", dilation, rank, 1)
     lateral = arrays["lateral"]
@@ -427,7 +433,7 @@ def crossed(arrays, strides, kernel, stride, padding, dilation):
     """
     weight = arrays["weight"]
     rank = 2
-    given = _Input(arrays["input"], rank)
+    given = _Input(arrays, rank)
     stride = geometry.per_axis("stride", stride, rank, 1)
     dilation = geometry.per_axis("dilation", dilation, rank, 1)
     outputs, inputs, _ = weight.shape

@@ -94,9 +94,15 @@ def test_the_smallest_normal_numbers_are_kept(dtype):
 
 
 def test_other_dtypes_have_other_denormals():
-    """Computed in float64, a denormal of float32 is a number like any other."""
-    x, w = np.full((1, 1, 9), 1e-40, np.float32), np.full((1, 1, 3), 2.0)
+    """Computed in float64, a denormal of float32 is a number like any other, in a weight."""
+    x, w = np.full((1, 1, 9), 2.0), np.full((1, 1, 3), 1e-40, np.float32)
     assert np.allclose(fastconv.conv1d(x, w), 6e-40, rtol=1e-5, atol=0)
+
+
+@each_method
+def test_an_input_of_another_dtype_is_read_as_it_is(method):
+    x, w = np.full((1, 1, 9, 9), 1e-40, np.float32), np.full((1, 1, 3, 3), 2.0)
+    assert not fastconv.conv2d(x, w, method=method).any()
 
 
 # How much that changes

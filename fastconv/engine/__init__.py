@@ -163,6 +163,11 @@ METHODS = {
 }
 
 
+def reads(dtype):
+    """Whether an input of this dtype is read as it is, and converted on the way."""
+    return dtype.isnative and dtype.name in kernels.GIVEN
+
+
 # ---- The choice ---------------------------------------------------------------------
 
 

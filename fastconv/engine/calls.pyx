@@ -7,28 +7,34 @@ cimport numpy as np
 def key_of(describe, method, int threads, bint packed, tuple parameters, strides, tuple operands):
     """All that the plan of a call depends on, to be looked up by.
 
-    None if the operands must be converted first: plain arrays of one of the two dtypes, in the
-    machine's order of bytes, whole elements in memory, are what the engine reads.
+    None if the operands must be converted first: plain arrays in the machine's order of bytes,
+    whole elements in memory, are what the engine reads, all but the first of one of two dtypes.
     """
-    cdef Py_ssize_t size = 1
+    cdef Py_ssize_t size = 2
     cdef Py_ssize_t i
+    cdef int given = -1
     cdef int dtype = -1
     cdef np.ndarray array
     for operand in operands:
         if type(operand) is not np.ndarray:
             return None
         array = <np.ndarray> operand
-        if dtype < 0:
+        if not np.PyArray_ISBEHAVED_RO(array):
+            return None
+        if given < 0:
+            given = np.PyArray_TYPE(array)
+        elif dtype < 0:
             dtype = np.PyArray_TYPE(array)
             if dtype != np.NPY_FLOAT and dtype != np.NPY_DOUBLE:
                 return None
-        if np.PyArray_TYPE(array) != dtype or not np.PyArray_ISBEHAVED_RO(array):
+        elif np.PyArray_TYPE(array) != dtype:
             return None
         size += 1 + 2 * np.PyArray_NDIM(array)
     cdef bytes numbers = PyBytes_FromStringAndSize(NULL, size * sizeof(Py_ssize_t))
     cdef Py_ssize_t *at = <Py_ssize_t *> PyBytes_AS_STRING(numbers)
     at[0] = 4 * threads + 2 * packed + (dtype == np.NPY_DOUBLE)
-    at += 1
+    at[1] = given
+    at += 2
     for operand in operands:
         array = <np.ndarray> operand
         at[0] = np.PyArray_NDIM(array)

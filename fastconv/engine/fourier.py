@@ -440,6 +440,7 @@ class _Call:
                 )
             ]
             region = _region(self.source[image, groups], places, lengths, problem.border)
+            region = region.astype(problem.dtype, copy=False)
             g, c, z, y, x = region.strides
             shape = (*region.shape[:2], blocks, *lengths[:2], plan.cut.lengths[2])
             pieces.append(as_strided(region, shape, (g, c, plan.block[2] * x, z, y, x)))

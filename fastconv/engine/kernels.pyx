@@ -47,7 +47,7 @@ from cython.parallel cimport parallel, prange
 from libc.string cimport memcpy, memset
 
 from fastconv.engine.filter cimport filter_tile
-from fastconv.engine.lay_out cimport copy_tested, lay_out
+from fastconv.engine.lay_out cimport copy_tested, is_zero, lay_out
 from fastconv.engine.multiply cimport multiply_bands, multiply_vectors
 from fastconv.engine.plan cimport *
 from fastconv.engine.simd cimport *
@@ -361,9 +361,8 @@ cdef void run_winograd(
                 transform_results(panel, panel_pitch, results + i * step.result_pitch,
                                   result_plane, bias, vectors, <vf *> NULL)
             store_rows(out + (m + i) * step.out_channel, panel, panel_pitch, step, tile, test)
-    for i in range(VECTOR_BYTES // size):
-        if not test[i] == 0:
-            memory[plan.flags + tile.image] = 1
+    if not is_zero(<const char *> test, kind):
+        memory[plan.flags + tile.image] = 1
 
 
 # ---- One tile -----------------------------------------------------------------------
@@ -672,6 +671,11 @@ ROWS = ROWS_LIMIT
 FORMS = {
     "direct": DIRECT, "swapped": SWAPPED, "pointwise": POINTWISE, "filter": FILTER,
     "winograd": WINOGRAD,
+}
+#: What the input may be an array of.
+GIVEN = {
+    "int8": INT8, "uint8": UINT8, "int16": INT16, "uint16": UINT16, "int32": INT32,
+    "uint32": UINT32, "int64": INT64, "uint64": UINT64, "float32": FLOAT32, "float64": FLOAT64,
 }
 BAND_ROWS = BAND
 TABLE_SLACK = AHEAD

@@ -65,6 +65,15 @@ cdef inline void copy_tested(
     STORE(test, t[0])
 
 
+cdef inline bint is_zero(const char *test, real *_) noexcept nogil:
+    """Whether a vector of tests, for which nothing was NaN, is zero in every lane."""
+    cdef int i
+    for i in range(VECTOR_BYTES // <int> sizeof(real)):
+        if not (<const real *> test)[i] == 0:
+            return False
+    return True
+
+
 cdef inline void copy_inside(
     char *target, const char *source, Py_ssize_t low, Py_ssize_t high, Py_ssize_t count,
 ) noexcept nogil:
@@ -89,12 +98,51 @@ cdef inline void copy_inside(
         at += VECTOR_BYTES
 
 
-cdef inline void copy_strided(
-    char *target, const char *source, Py_ssize_t count, Py_ssize_t stride, real *_,
+cdef inline void convert(
+    char *target, const char *source, Py_ssize_t count, Py_ssize_t stride, number *_, real *__,
 ) noexcept nogil:
+    """Numbers of any type, anywhere, side by side in the type that is computed in."""
     cdef Py_ssize_t i
+    if stride == sizeof(number):
+        for i in range(count):
+            (<real *> target)[i] = <real> (<const number *> source)[i]
+        return
     for i in range(count):
-        (<real *> target)[i] = (<const real *> (source + i * stride))[0]
+        (<real *> target)[i] = <real> (<const number *> (source + i * stride))[0]
+
+
+cdef inline void copy_given(
+    char *target, const char *source, Py_ssize_t count, Py_ssize_t stride, Py_ssize_t given,
+    real *kind,
+) noexcept nogil:
+    """The same for the type that the input has."""
+    if given == FLOAT32:
+        convert(target, source, count, stride, <float *> NULL, kind)
+    elif given == FLOAT64:
+        convert(target, source, count, stride, <double *> NULL, kind)
+    elif given == UINT8:
+        convert(target, source, count, stride, <unsigned char *> NULL, kind)
+    elif given == INT8:
+        convert(target, source, count, stride, <signed char *> NULL, kind)
+    elif given == UINT16:
+        convert(target, source, count, stride, <unsigned short *> NULL, kind)
+    elif given == INT16:
+        convert(target, source, count, stride, <short *> NULL, kind)
+    elif given == UINT32:
+        convert(target, source, count, stride, <unsigned int *> NULL, kind)
+    elif given == INT32:
+        convert(target, source, count, stride, <int *> NULL, kind)
+    elif given == UINT64:
+        convert(target, source, count, stride, <unsigned long long *> NULL, kind)
+    elif given == INT64:
+        convert(target, source, count, stride, <long long *> NULL, kind)
+
+
+cdef inline bint is_given(const Plan *plan, real *_) noexcept nogil:
+    """Whether the input has the type that is computed in."""
+    if real is double:
+        return plan.given == FLOAT64
+    return plan.given == FLOAT32
 
 
 cdef inline void copy_even(
@@ -123,7 +171,7 @@ cdef inline void copy_even(
 
 cdef inline void lay_border(
     char *target, const char *source, Py_ssize_t first, Py_ssize_t step, Py_ssize_t start,
-    Py_ssize_t stop, const Plan *plan, real *_,
+    Py_ssize_t stop, const Plan *plan, real *kind,
 ) noexcept nogil:
     """Elements start .. stop of a row, all of them outside the input."""
     cdef real *row = <real *> target
@@ -134,7 +182,7 @@ cdef inline void lay_border(
         return
     for i in range(start, stop):
         at = border_source(first + i * step, plan.size_x, plan.border)
-        row[i] = 0 if at < 0 else (<const real *> (source + at * plan.in_x))[0]
+        copy_given(<char *> (row + i), source + at * plan.in_x, 1, 0, plan.given, kind)
 
 
 cdef inline void lay_row(
@@ -145,18 +193,19 @@ cdef inline void lay_row(
     cdef const char *inside = source + (first + low * step) * plan.in_x
     cdef Py_ssize_t stride = step * plan.in_x
     cdef Py_ssize_t size = sizeof(real)
-    if stride == size:
+    cdef bint given = is_given(plan, kind)
+    if given and stride == size:
         if plan.border == ZEROS:
             copy_inside(target, inside - low * size, low * size, high * size, count * size)
             return
         copy(target + low * size, inside, (high - low) * size)
-    elif stride == 2 * size:
+    elif given and stride == 2 * size:
         if real is double:
             copy_even(target + low * size, inside, high - low, <vd *> NULL)
         else:
             copy_even(target + low * size, inside, high - low, <vf *> NULL)
     else:
-        copy_strided(target + low * size, inside, high - low, stride, kind)
+        copy_given(target + low * size, inside, high - low, stride, plan.given, kind)
     lay_border(target, source, first, step, 0, low, plan, kind)
     lay_border(target, source, first, step, high, count, plan, kind)
 
@@ -204,7 +253,7 @@ cdef inline void lay_out(
     cdef char *row
     cdef bint outside
     cdef bint whole = (
-        plan.border == ZEROS and plan.stride_x == 1 and plan.stride_y == 1
+        is_given(plan, kind) and plan.border == ZEROS and plan.stride_x == 1 and plan.stride_y == 1
         and plan.in_x == sizeof(real) and plan.in_y == plan.size_x * plan.in_x
         and plan.pitch == plan.in_y and tile.rows_x == plan.size_x)
     for px in range(plan.phases_x):

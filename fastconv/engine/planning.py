@@ -49,9 +49,13 @@ class Step(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """Steps over one lay-out of the input; the last ones, or the only ones, have an output."""
+    """Steps over one lay-out of the input; the last ones, or the only ones, have an output.
+
+    `dtype` is what is computed in, and that of all operands but the input, which is `given`.
+    """
 
     dtype: np.dtype
+    given: np.dtype
     images: int
     groups: int
     channels: int
@@ -686,8 +690,8 @@ def in_turn(problem):
             steps=[_by_itself(first, between)],
         )
         after = problem._replace(
-            images=1, channels=count, sizes=sizes, in_strides=(0, 0, channel, *along),
-            border=0, stride=(1, 1, 1),
+            given=problem.dtype, images=1, channels=count, sizes=sizes,
+            in_strides=(0, 0, channel, *along), border=0, stride=(1, 1, 1),
         )._replace(steps=others)  # fmt: skip
         return (before, after, count * channel) if _is_filter(before) else None
     before = problem._replace(
@@ -695,6 +699,7 @@ def in_turn(problem):
         steps=[first._replace(output=Output(0, 0, 0, 0, channel, along, sizes))],
     )  # fmt: skip
     after = problem._replace(
+        given=problem.dtype,
         images=1,
         groups=count,
         channels=1,
@@ -804,9 +809,10 @@ def _plan(problem, threads, packed):
                 problem.stride[1], step, places, source.channel, pitch, size, start
             )
         # Sums that wait for the next channels; rows do not share their cache lines.
-        sums_pitch = tile[0] * aligned((tile[1] - 1) * pitch + tile[2] * size) + VECTOR
         if height:
             sums_pitch = -(-math.prod(tile[1:]) // height) * height * width
+        else:
+            sums_pitch = tile[0] * aligned((tile[1] - 1) * pitch + tile[2] * size) + VECTOR
         passes.append(
             Pass(
                 planes=target.planes if target else 1,
@@ -884,6 +890,7 @@ def _is_pointwise(problem):
     width = problem.grid[2]
     return (
         not more
+        and problem.given == problem.dtype
         and step.groups == 1
         and step.output is not None
         and step.taps == [(0, 0, 0)]
@@ -960,6 +967,7 @@ def _is_filter(problem):
     square = [(depth, y + i, x + j) for i in range(side) for j in range(side)]
     return (
         side in (3, 5, 7)
+        and problem.given == problem.dtype
         and step.taps == square
         and in_order(step.gather, size)
         and depth == 0
@@ -1022,7 +1030,7 @@ def finished(
         *(axis.halo for axis in axes),
         *(len(axis.residues) for axis in axes), 0, *problem.grid, *tile, *tiles, chunks, splits,
         pitch, layout.plane, layout.phase, layout.channel,
-        layout.start, end, PANEL, biases, scratch, scratch_size,
+        layout.start, end, PANEL, kernels.GIVEN[problem.given.name], biases, scratch, scratch_size,
     ]  # fmt: skip
     return Plan(
         kernels.Program(

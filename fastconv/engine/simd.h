@@ -31,7 +31,6 @@ typedef vd vdu __attribute__((aligned(1), may_alias));
 #define LANES(v) ((int)(sizeof(v) / sizeof(LANE(v))))
 #define LOG2_LANES(v) (LANES(v) == 16 ? 4 : LANES(v) == 8 ? 3 : LANES(v) == 4 ? 2 : 1)
 #define MAX_LANES (VECTOR_BYTES / 4)
-#define LANE_OF(v, i) ((v)[i])
 
 /* The same vector anywhere in memory. */
 #define UNALIGNED(v) __typeof__(_Generic((v), vf: (vfu){0}, vd: (vdu){0}))
@@ -83,10 +82,8 @@ static inline vf load_masked_f(const void *p, mask m) { return (vf)_mm256_masklo
 static inline vd load_masked_d(const void *p, mask m) { return (vd)_mm256_maskload_ps(p, m); }
 #define LOAD_PART(v, p, n) \
     ((v) = (__typeof__(v))_mm256_maskload_ps((const float *)(p), words(0, (n) / 4)))
-#define STORE_PART(p, v, n) __builtin_memcpy((p), &(v), (size_t)(n))
 #else
 #define LOAD_PART(v, p, n) ((v) = (__typeof__(v)){0}, __builtin_memcpy(&(v), (p), (size_t)(n)))
-#define STORE_PART(p, v, n) __builtin_memcpy((p), &(v), (size_t)(n))
 typedef struct { int low, high; } mask;
 #define MASK(m, first, last, v) \
     ((m).low = (int)((first) * LANE_BYTES(v)), (m).high = (int)((last) * LANE_BYTES(v)))
@@ -99,6 +96,9 @@ static inline vf load_masked_f(const char *p, mask m)
     return v;
 }
 static inline vd load_masked_d(const char *p, mask m) { return (vd)load_masked_f(p, m); }
+#endif
+#if !defined(STORE_PART)
+#define STORE_PART(p, v, n) __builtin_memcpy((p), &(v), (size_t)(n))
 #endif
 #define LOAD_MASKED(v, p, m) ((v) = _Generic((v), vf: load_masked_f, vd: load_masked_d)((p), (m)))
 

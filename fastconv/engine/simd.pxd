@@ -24,7 +24,6 @@ cdef extern from "simd.h" nogil:
     void ZIP_HIGH(...)
     Py_ssize_t LANE_BYTES(...)
     int LANES(...)
-    double LANE_OF(...)
     int LOG2_LANES(...)
     int VECTORS(int rows)
     int TURNED_VECTORS(int rows)

@@ -189,7 +189,7 @@ cdef inline void run_swapped(
     cdef Py_ssize_t *listed = <Py_ssize_t *> &memory[scratch + step.positions]
     cdef const Py_ssize_t *places
     cdef bint prepared = (<Worker *> &memory[scratch]).prepared
-    cdef bint all_finite = step.apart
+    cdef bint all_finite
     cdef const char *weights
     cdef const char *source
     cdef const char *last
@@ -208,20 +208,15 @@ cdef inline void run_swapped(
         memset(bias, 0, pitch)
         memcpy(bias, &memory[step.bias + (tile.group * step.channels + m) * size], width * size)
         if prepared:
-            all_finite = step.apart and not packed[step.infinite]
             weights = &packed[step.packed + ((tile.group * step.blocks + column) * step.taps
                                              + start * kernel) * pitch]
+            all_finite = step.apart and not packed[step.infinite]
         else:
             weights = bias + pitch
             gather(bias + pitch, pitch, weights_of(operands, step, tile.group, m), table,
                    start * kernel, channels * kernel, step, width, kind)
-            if step.apart:
-                if real is double:
-                    all_finite = is_finite(weights, channels * kernel * pitch // VECTOR_BYTES,
-                                           <vd *> NULL)
-                else:
-                    all_finite = is_finite(weights, channels * kernel * pitch // VECTOR_BYTES,
-                                           <vf *> NULL)
+            all_finite = step.apart and is_finite(
+                weights, channels * kernel * pitch // VECTOR_BYTES, kind)
         # The weights of the next column, which may come from afar.
         if prepared:
             ahead.row = weights + step.taps * pitch

@@ -2,7 +2,7 @@
 
 from libc.string cimport memcpy, memset
 
-from fastconv.engine.lay_out cimport copy_tested
+from fastconv.engine.lay_out cimport copy_tested, is_zero
 from fastconv.engine.plan cimport *
 from fastconv.engine.simd cimport *
 from fastconv.engine.winograd cimport transform_weights, transformed
@@ -91,31 +91,38 @@ cdef inline void lay_biases(
         biases[m] = 0 + (<const real *> (source + m * step.bias_stride))[0]
 
 
-cdef inline bint is_finite(const char *weights, Py_ssize_t count, vector *_) noexcept nogil:
-    """Whether so many vectors have no infinity and no NaN."""
-    cdef vector test[1]
+cdef inline void test_vectors(
+    char *test, const char *weights, Py_ssize_t count, vector *_,
+) noexcept nogil:
+    """`test` becomes NaN where a number of so many vectors is infinite or NaN, else zero."""
+    cdef vector t[1]
     cdef vector x[1]
     cdef Py_ssize_t k
-    cdef int i
-    FILL(test[0], 0)
+    FILL(t[0], 0)
     for k in range(count):
         LOAD(x[0], weights + k * VECTOR_BYTES)
-        test[0] = test[0] + x[0] * 0
-    for i in range(LANES(x[0])):
-        if not LANE_OF(test[0], i) == 0:
-            return False
-    return True
+        t[0] = t[0] + x[0] * 0
+    STORE(test, t[0])
+
+
+cdef inline bint is_finite(const char *weights, Py_ssize_t count, real *kind) noexcept nogil:
+    """Whether so many vectors have no infinity and no NaN."""
+    cdef real[MAX_LANES] test
+    if real is double:
+        test_vectors(<char *> test, weights, count, <vd *> NULL)
+    else:
+        test_vectors(<char *> test, weights, count, <vf *> NULL)
+    return is_zero(<const char *> test, kind)
 
 
 cdef inline bint set_apart(
     char *target, const char *source, const Plan *plan, const Pass *step, Py_ssize_t valid,
-    real *_,
+    real *kind,
 ) noexcept nogil:
     """Rows [channel][tap] as [part of the channels][tap][channel]; whether all is finite."""
     cdef Py_ssize_t kernel = step.taps // plan.channels
     cdef Py_ssize_t split, t, c
     cdef real[MAX_LANES] test
-    cdef int i
     memset(test, 0, VECTOR_BYTES)
     for split in range(plan.splits):
         for t in range(kernel):
@@ -128,10 +135,7 @@ cdef inline bint set_apart(
                     copy_tested(target, source + (c * kernel + t) * valid, valid, <char *> test,
                                 <vf *> NULL)
                 target += valid
-    for i in range(VECTOR_BYTES // <int> sizeof(real)):
-        if not test[i] == 0:
-            return False
-    return True
+    return is_zero(<const char *> test, kind)
 
 
 cdef inline void transform_block(
@@ -172,13 +176,8 @@ cdef inline void pack_block(
         memset(target, 0, step.taps * pitch)
         gather(target, pitch, weights_of(operands, step, group, m), table, 0, step.taps, step,
                min(pitch // size, step.channels - m), kind)
-        if step.apart:
-            if real is double:
-                height = is_finite(target, step.taps * pitch // VECTOR_BYTES, <vd *> NULL)
-            else:
-                height = is_finite(target, step.taps * pitch // VECTOR_BYTES, <vf *> NULL)
-            if not height:
-                weights[step.infinite] = 1
+        if step.apart and not is_finite(target, step.taps * pitch // VECTOR_BYTES, kind):
+            weights[step.infinite] = 1
         return
     m = part(b, step.blocks, step.channels)
     height = part(b + 1, step.blocks, step.channels) - m
