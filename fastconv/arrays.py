@@ -85,7 +85,7 @@ def promoted(arrays, dtype=None):
     first = next(iter(arrays))
     return {
         name: array
-        if name == first and array.flags.aligned and engine.reads(array.dtype)
+        if name == first and array.flags.aligned and engine.converts(array.dtype)
         else np.require(array, dtype, "A")
         for name, array in arrays.items()
     }
@@ -133,13 +133,19 @@ def _check_method(problem, method):
         engine.check(problem, method)
 
 
+def _stored(problem, dtype):
+    """The dtype of the output: that which is computed in, unless the problem has another one."""
+    return dtype if problem is None or problem.stored == problem.dtype else problem.stored
+
+
 class Call:
     """A planned call: what to allocate, what to run, and the method that was wanted."""
 
-    __slots__ = ("dtype", "fill", "method", "planned", "run", "run_packed", "shape")
+    __slots__ = ("dtype", "fill", "method", "planned", "run", "run_packed", "shape", "stored")
 
     def __init__(self, problem, shape, fill, dtype, method, packed):
         self.dtype = dtype
+        self.stored = _stored(problem, dtype)
         self.shape = shape
         self.fill = fill
         self.method = method
@@ -198,13 +204,13 @@ def call(describe, names, operands, parameters, out=None, method=ONLY, dtype=Non
             f"the weight is packed for {weight.dtype}, the call would compute in {planned.dtype}"
         )
     if out is not None:
-        _check_out(out, planned.shape, planned.dtype, dict(zip(names, operands, strict=False)))
+        _check_out(out, planned.shape, planned.stored, dict(zip(names, operands, strict=False)))
     calls = recorded.get()
     if calls is not None:
         calls.append(planned)
-        return np.broadcast_to(np.zeros((), planned.dtype), planned.shape)
+        return np.broadcast_to(np.zeros((), planned.stored), planned.shape)
     if out is None:
-        out = np.empty(planned.shape, planned.dtype)
+        out = np.empty(planned.shape, planned.stored)
     if planned.fill:
         bias = operands[-1] if len(operands) == len(names) else np.zeros(1, planned.dtype)
         axis = len(planned.shape) - planned.fill - 1
@@ -239,7 +245,7 @@ def _planned(describe, names, operands, parameters, out, method, packed, dtype):
         problem, shape, _ = describe(arrays, None, *parameters)
         _check_method(problem, method)
         if out is not None:
-            _check_out(out, shape, dtype, arrays)
+            _check_out(out, shape, _stored(problem, dtype), arrays)
         if method == "auto" and all(array.dtype.kind in "iu" for array in arrays.values()):
             method = EXACT
         arrays = promoted(arrays, dtype)
@@ -252,7 +258,7 @@ def _planned(describe, names, operands, parameters, out, method, packed, dtype):
         geometry.check_total(shape, dtype.itemsize)
         _check_method(problem, method)
         if out is not None:
-            _check_out(out, shape, dtype, arrays)
+            _check_out(out, shape, _stored(problem, dtype), arrays)
         planned = Call(problem, shape, fill, dtype, method, packed)
         if len(_calls) >= _MOST_CALLS:
             _calls.clear()

@@ -53,17 +53,17 @@ def correlate(
     """
     dtype = np.result_type(array, kernel) if dtype is None else np.dtype(dtype)
     kernel = _of_precision(kernel, dtype)
-    if array.dtype != dtype and not engine.reads(array.dtype):
+    if array.dtype != dtype and not engine.converts(array.dtype):
         array = _of_precision(array, dtype)
     plain = axes is None and array.ndim <= _MOST and (fill == 0 or border != "zeros")
-    if plain and out is None and dtype.kind == "f":
-        parameters = (tuple(pads), border)
-        return call(problems.correlation, _NAMES, (array, kernel), parameters, None, method, dtype)
+    direct = out is not None and _goes_to(out, dtype) and not np.may_share_memory(out, array)
+    if plain and (out is None or direct) and dtype.kind == "f":
+        parameters = (tuple(pads), border, out.dtype.name if direct else None)
+        return call(problems.correlation, _NAMES, (array, kernel), parameters, out, method, dtype)
     axes = tuple(range(array.ndim)) if axes is None else tuple(axes)
     shape = list(array.shape)
     for axis, pair, size in zip(axes, pads, kernel.shape, strict=True):
         shape[axis] += sum(pair) - size + 1
-    direct = out is not None and out.dtype == dtype and not np.may_share_memory(out, array)
     result = out if direct else np.empty(shape, dtype)
     if 0 not in shape:
         last = range(-len(axes), 0)
@@ -76,6 +76,11 @@ def correlate(
         return result
     np.copyto(out, result, casting="unsafe")
     return out
+
+
+def _goes_to(out, dtype):
+    """Whether results in `dtype` can be stored to `out` at once."""
+    return out.dtype == dtype or (dtype.kind == "f" and engine.converts(out.dtype))
 
 
 def _of_precision(array, dtype):
@@ -126,7 +131,7 @@ def _by_images(array, kernel, pads, border, out, method):
             for each, into in zip(array, out, strict=True):
                 _by_images(each, kernel, pads, border, into, method)
             return
-    parameters = (kernel.ndim - 2, 1, pads, 1, 1, border)
+    parameters = (kernel.ndim - 2, 1, pads, 1, 1, border, out.dtype.name)
     call(problems.convolution, _NAMES, (array, kernel), parameters, out, method, kernel.dtype)
 
 

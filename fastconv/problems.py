@@ -10,6 +10,8 @@ Nothing here reads an element. Strides are in bytes.
 
 import math
 
+import numpy as np
+
 from fastconv import geometry
 from fastconv.engine.planning import Output, Problem, Step
 
@@ -36,7 +38,7 @@ class _Input:
                 f"without N, got shape {array.shape}"
             )
         self.array = array
-        self.dtype = last.dtype
+        self.dtype = self.stored = last.dtype
         self.rank = rank
         self.batch = array.shape[: array.ndim - rank - 1]
         self.channels = array.shape[-rank - 1] if rank else array.shape[-1]
@@ -50,6 +52,7 @@ class _Input:
         return Problem(
             self.dtype,
             array.dtype,
+            self.stored,
             math.prod(self.batch),
             groups,
             per_group,
@@ -73,7 +76,7 @@ class _Out:
     def __init__(self, given, channels, sizes, strides):
         self.shape = (*given.batch, channels, *sizes)
         if strides is None or len(strides) != len(self.shape):
-            strides = [given.dtype.itemsize] * len(self.shape)
+            strides = [given.stored.itemsize] * len(self.shape)
             for a in reversed(range(len(self.shape) - 1)):
                 strides[a] = strides[a + 1] * self.shape[a + 1]
         first = len(given.batch)
@@ -156,12 +159,15 @@ def _taps(axes):
 
 
 def convolution(
-    arrays, strides, rank, stride, padding, dilation, groups, padding_mode, shuffle=False
-):
-    """Any (grouped) convolution: one pass."""
+    arrays, strides, rank, stride, padding, dilation, groups, padding_mode, stored=None,
+    shuffle=False,
+):  # fmt: skip
+    """Any (grouped) convolution: one pass. The result may be stored in a dtype of its own."""
     weight = arrays["weight"]
     rank = _rank(weight, rank)
     given = _Input(arrays, rank)
+    if stored:
+        given.stored = np.dtype(stored)
     stride = geometry.per_axis("stride", stride, rank, 1)
     dilation = geometry.per_axis("dilation", dilation, rank, 1)
     groups = geometry.integer("groups", groups, 1)
@@ -189,12 +195,12 @@ def convolution(
     return given.problem(groups, border, stride, sizes, [step]), out.shape, 0
 
 
-def correlation(arrays, strides, pads, padding_mode):
+def correlation(arrays, strides, pads, padding_mode, stored=None):
     """One array and one kernel without axes for images and channels."""
     rank = arrays["weight"].ndim
     lifted = {"input": arrays["input"][None], "weight": arrays["weight"][None, None]}
     strides = None if strides is None else (0, *strides)
-    problem, shape, fill = convolution(lifted, strides, rank, 1, pads, 1, 1, padding_mode)
+    problem, shape, fill = convolution(lifted, strides, rank, 1, pads, 1, 1, padding_mode, stored)
     return problem, shape[1:], fill
 
 

@@ -127,6 +127,29 @@ def test_integers_are_not_copied_for_a_layer(rng, given):
         np.testing.assert_array_equal(got, want)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("stored", [*INTEGERS, "float32", "float64"])
+def test_results_are_stored_in_any_dtype(rng, stored, dtype):
+    """As NumPy casts them, whichever way they are computed: lines, bands, many taps, FFT."""
+    shapes = [((300,), (3,)), ((700,), (150,)), ((40, 70), (3, 3)), ((40, 70), (1, 9)),
+              ((40, 70), (9, 1)), ((33, 21), (8, 5)), ((3, 5), (2, 2)), ((9, 12, 13), (3, 3, 3)),
+              ((4, 5, 6, 7), (2, 2, 2, 2)), ((80, 80), (31, 31))]  # fmt: skip
+    least = -60 if np.dtype(stored).kind != "u" else 0
+    for size, taps in shapes:
+        array = rng.integers(least, 60, size).astype(dtype)
+        kernel = rng.random(taps) / np.prod(taps)
+        pads = [(k // 2, k - 1 - k // 2) for k in taps]
+        for border, method in (("zeros", "auto"), ("symmetric", "direct"), ("reflect", "fft")):
+            if method == "fft" and len(size) > 3:
+                continue
+            options = {"dtype": dtype, "method": method}
+            want = correlate(array, kernel, pads, border, **options).astype(stored)
+            for out in (np.empty(size, stored), np.empty((*size, 2), stored)[..., 1]):
+                got = correlate(array, kernel, pads, border, out=out, **options)
+                assert got is out
+                np.testing.assert_array_equal(got, want)
+
+
 def test_out_may_be_the_input_or_of_another_dtype(rng):
     array, kernel = rng.standard_normal((9, 11)), rng.standard_normal((3, 3))
     want = correlate(array, kernel, ((1, 1), (1, 1)))

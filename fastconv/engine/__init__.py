@@ -163,9 +163,9 @@ METHODS = {
 }
 
 
-def reads(dtype):
-    """Whether an input of this dtype is read as it is, and converted on the way."""
-    return dtype.isnative and dtype.name in kernels.GIVEN
+def converts(dtype):
+    """Whether an input or an output of this dtype is converted as it is read or written."""
+    return dtype.isnative and dtype.name in kernels.NUMBERS
 
 
 # ---- The choice ---------------------------------------------------------------------

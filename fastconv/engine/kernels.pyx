@@ -51,7 +51,7 @@ from fastconv.engine.lay_out cimport copy_tested, is_zero, lay_out
 from fastconv.engine.multiply cimport multiply_bands, multiply_vectors
 from fastconv.engine.plan cimport *
 from fastconv.engine.simd cimport *
-from fastconv.engine.store cimport multiply_to_output, store_panel
+from fastconv.engine.store cimport bands_to_output, multiply_to_output, store_panel
 from fastconv.engine.swapped cimport run_swapped
 from fastconv.engine.weights cimport lay_biases, pack_block, transform_block, weights_of
 from fastconv.engine.winograd cimport (
@@ -130,9 +130,9 @@ cdef void run_pass(
                                   + tile.y * step.out_y + tile.x * step.out_x)
                         done = 0
                         if step.strip_count:
-                            done = multiply_bands(
-                                source, table, step, weights, bias, target, step.out_y, count,
-                                columns * size, plan.pitch, kind)
+                            done = bands_to_output(
+                                source, table, step, weights, bias, target,
+                                &memory[scratch + plan.panel], count, columns, plan, kind)
                         if done < count:
                             multiply_to_output(
                                 source + done * plan.pitch, offsets, weights, bias,
@@ -255,7 +255,7 @@ cdef void run_split(
                     output + step.out_offset + tile.image * step.out_image
                     + tile.group * step.out_group + m * step.out_channel
                     + (tile.z + z) * step.out_z + tile.y * step.out_y + tile.x * step.out_x,
-                    step, kind)
+                    plan, step, kind)
 
 
 # ---- Winograd ------------------------------------------------------------------------
@@ -672,8 +672,8 @@ FORMS = {
     "direct": DIRECT, "swapped": SWAPPED, "pointwise": POINTWISE, "filter": FILTER,
     "winograd": WINOGRAD,
 }
-#: What the input may be an array of.
-GIVEN = {
+#: What the input and the output may be arrays of.
+NUMBERS = {
     "int8": INT8, "uint8": UINT8, "int16": INT16, "uint16": UINT16, "int32": INT32,
     "uint32": UINT32, "int64": INT64, "uint64": UINT64, "float32": FLOAT32, "float64": FLOAT64,
 }

@@ -18,7 +18,7 @@ cdef struct Plan:
     Py_ssize_t tiles_z, tiles_y, tiles_x
     Py_ssize_t chunks, splits
     Py_ssize_t pitch, plane, phase, channel
-    Py_ssize_t layout, panel, panel_pitch, given
+    Py_ssize_t layout, panel, panel_pitch, given, stored
     Py_ssize_t flags, scratch, scratch_size
 
 cdef struct Pass:
@@ -63,7 +63,7 @@ cdef enum:
 cdef enum:
     ZEROS, REFLECT, REPLICATE, CIRCULAR, SYMMETRIC
 
-# What the input is an array of.
+# What the input and the output are arrays of.
 cdef enum:
     INT8, UINT8, INT16, UINT16, INT32, UINT32, INT64, UINT64, FLOAT32, FLOAT64
 

@@ -51,11 +51,13 @@ class Step(NamedTuple):
 class Problem(NamedTuple):
     """Steps over one lay-out of the input; the last ones, or the only ones, have an output.
 
-    `dtype` is what is computed in, and that of all operands but the input, which is `given`.
+    `dtype` is what is computed in, and that of all operands but the input, which is `given`; the
+    result is `stored`.
     """
 
     dtype: np.dtype
     given: np.dtype
+    stored: np.dtype
     images: int
     groups: int
     channels: int
@@ -624,6 +626,7 @@ def _choose(problem, threads, packed):
     swaps = (
         side_by_side
         and not fixed
+        and problem.stored == problem.dtype
         and math.prod(problem.grid[1:]) <= MOST_POSITIONS
         and all(s.inputs and s.groups == 1 for s in problem.steps)
     )
@@ -683,6 +686,7 @@ def in_turn(problem):
     if mixes_last:
         between = Output(0, 0, first.outputs * channel, 0, channel, along, sizes)
         before = problem._replace(
+            stored=problem.dtype,
             images=1,
             groups=problem.channels,
             channels=1,
@@ -695,7 +699,7 @@ def in_turn(problem):
         )._replace(steps=others)  # fmt: skip
         return (before, after, count * channel) if _is_filter(before) else None
     before = problem._replace(
-        images=1, in_strides=(0, *strides[1:]), grid=sizes, stride=(1, 1, 1),
+        stored=problem.dtype, images=1, in_strides=(0, *strides[1:]), grid=sizes, stride=(1, 1, 1),
         steps=[first._replace(output=Output(0, 0, 0, 0, channel, along, sizes))],
     )  # fmt: skip
     after = problem._replace(
@@ -872,9 +876,13 @@ def _plan(problem, threads, packed):
             passes[0] = passes[0]._replace(infinite=weights)
             weights += 64
 
+    panel = kernels.ROWS * PANEL
+    if problem.stored != problem.dtype:
+        # A band of results that are to be converted.
+        panel = max(panel, kernels.BAND_ROWS * tile[2] * size + VECTOR)
     return finished(
         problem, axes, tile, chunks, parts, threads, layout, pitch, passes, table, biases,
-        weights, end, kernels.ROWS * PANEL, flops(problem), _method(problem, passes),
+        weights, end, panel, flops(problem), _method(problem, passes),
     )  # fmt: skip
 
 
@@ -890,7 +898,7 @@ def _is_pointwise(problem):
     width = problem.grid[2]
     return (
         not more
-        and problem.given == problem.dtype
+        and problem.given == problem.dtype == problem.stored
         and step.groups == 1
         and step.output is not None
         and step.taps == [(0, 0, 0)]
@@ -967,7 +975,7 @@ def _is_filter(problem):
     square = [(depth, y + i, x + j) for i in range(side) for j in range(side)]
     return (
         side in (3, 5, 7)
-        and problem.given == problem.dtype
+        and problem.given == problem.dtype == problem.stored
         and step.taps == square
         and in_order(step.gather, size)
         and depth == 0
@@ -1030,7 +1038,8 @@ def finished(
         *(axis.halo for axis in axes),
         *(len(axis.residues) for axis in axes), 0, *problem.grid, *tile, *tiles, chunks, splits,
         pitch, layout.plane, layout.phase, layout.channel,
-        layout.start, end, PANEL, kernels.GIVEN[problem.given.name], biases, scratch, scratch_size,
+        layout.start, end, PANEL, kernels.NUMBERS[problem.given.name],
+        kernels.NUMBERS[problem.stored.name], biases, scratch, scratch_size,
     ]  # fmt: skip
     return Plan(
         kernels.Program(

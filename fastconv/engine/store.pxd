@@ -1,38 +1,114 @@
 """Store: results of a register tile to the output, whatever its strides."""
 
 from fastconv.engine.lay_out cimport copy
-from fastconv.engine.multiply cimport multiply_line, multiply_vectors
+from fastconv.engine.multiply cimport multiply_bands, multiply_line, multiply_vectors
 from fastconv.engine.plan cimport *
 from fastconv.engine.simd cimport *
 
 
+cdef inline bint is_stored(const Plan *plan, real *_) noexcept nogil:
+    """Whether the output has the type that is computed in."""
+    if real is double:
+        return plan.stored == FLOAT64
+    return plan.stored == FLOAT32
+
+
+cdef inline void convert(
+    char *target, Py_ssize_t stride, const char *source, Py_ssize_t count, number *_, real *__,
+) noexcept nogil:
+    """Numbers side by side, cut off to another type as by C: NumPy's way, too."""
+    cdef Py_ssize_t i
+    cdef const real *x = <const real *> source
+    for i in range(count):
+        if number is float or number is double:
+            (<number *> (target + i * stride))[0] = <number> x[i]
+        elif sizeof(number) <= 2:
+            # By way of a type that vectors can be converted to, which has all the values.
+            (<number *> (target + i * stride))[0] = <number> <int> x[i]
+        elif sizeof(number) == 4:
+            (<number *> (target + i * stride))[0] = <number> <long long> x[i]
+        else:
+            (<number *> (target + i * stride))[0] = <number> x[i]
+
+
+cdef inline void store_row(
+    char *target, Py_ssize_t stride, const char *source, Py_ssize_t count, Py_ssize_t stored,
+    real *kind,
+) noexcept nogil:
+    """Results side by side to the output, in the type that it has."""
+    if stored == FLOAT32:
+        convert(target, stride, source, count, <float *> NULL, kind)
+    elif stored == FLOAT64:
+        convert(target, stride, source, count, <double *> NULL, kind)
+    elif stored == UINT8:
+        convert(target, stride, source, count, <unsigned char *> NULL, kind)
+    elif stored == INT8:
+        convert(target, stride, source, count, <signed char *> NULL, kind)
+    elif stored == UINT16:
+        convert(target, stride, source, count, <unsigned short *> NULL, kind)
+    elif stored == INT16:
+        convert(target, stride, source, count, <short *> NULL, kind)
+    elif stored == UINT32:
+        convert(target, stride, source, count, <unsigned int *> NULL, kind)
+    elif stored == INT32:
+        convert(target, stride, source, count, <int *> NULL, kind)
+    elif stored == UINT64:
+        convert(target, stride, source, count, <unsigned long long *> NULL, kind)
+    elif stored == INT64:
+        convert(target, stride, source, count, <long long *> NULL, kind)
+
+
 cdef inline void store_panel(
     const char *panel, Py_ssize_t panel_pitch, int height, Py_ssize_t position,
-    Py_ssize_t count, Py_ssize_t row_length, Py_ssize_t columns, char *out, const Pass *step,
-    real *kind,
+    Py_ssize_t count, Py_ssize_t row_length, Py_ssize_t columns, char *out, const Plan *plan,
+    const Pass *step, real *kind,
 ) noexcept nogil:
     """Positions position .. position + count of some rows of the result, to the output."""
     cdef Py_ssize_t y = position // row_length
     cdef Py_ssize_t x = position % row_length
     cdef Py_ssize_t done = 0
-    cdef Py_ssize_t length, j
+    cdef Py_ssize_t length
     cdef const char *source
     cdef char *target
     cdef int i
+    cdef bint whole = is_stored(plan, kind) and step.out_x == sizeof(real)
     while done < count:
         length = min(columns - x, count - done)
         if length > 0:
             for i in range(height):
                 target = out + i * step.out_channel + y * step.out_y + x * step.out_x
                 source = panel + i * panel_pitch + done * <Py_ssize_t> sizeof(real)
-                if step.out_x == sizeof(real):
+                if whole:
                     copy(target, source, length * <Py_ssize_t> sizeof(real))
                 else:
-                    for j in range(length):
-                        (<real *> (target + j * step.out_x))[0] = (<const real *> source)[j]
+                    store_row(target, step.out_x, source, length, plan.stored, kind)
         done += row_length - x
         x = 0
         y += 1
+
+
+cdef inline Py_ssize_t bands_to_output(
+    const char *source, Table table, const Pass *step, const char *weights, const char *bias,
+    char *out, char *panel, Py_ssize_t row_count, Py_ssize_t columns, const Plan *plan, real *kind,
+) noexcept nogil:
+    """As multiply_bands, to an output of any type: returns the rows done."""
+    cdef Py_ssize_t valid = columns * <Py_ssize_t> sizeof(real)
+    cdef Py_ssize_t row = 0
+    cdef Py_ssize_t at
+    if is_stored(plan, kind):
+        return multiply_bands(source, table, step, weights, bias, out, step.out_y, row_count,
+                              valid, plan.pitch, kind)
+    if row_count < BAND:
+        return 0
+    while row < row_count:
+        # The last band covers some rows again.
+        at = min(row, row_count - BAND)
+        multiply_bands(source + at * plan.pitch, table, step, weights, bias, panel, valid, BAND,
+                       valid, plan.pitch, kind)
+        store_panel(panel, 0, 1, 0, BAND * columns, columns, columns, out + at * step.out_y, plan,
+                    step, kind)
+        row += BAND
+    return row_count
 
 
 cdef inline void multiply_some(
@@ -66,13 +142,14 @@ cdef inline void multiply_to_output(
     cdef Py_ssize_t run = (8 if step.line else VECTORS(height)) * lanes
     cdef Py_ssize_t whole = 8 * lanes if step.line else lanes
     cdef Py_ssize_t at_most = plan.panel_pitch // <Py_ssize_t> sizeof(real) // run * run
-    if step.out_x == sizeof(real) and (
+    cdef bint in_place = is_stored(plan, kind) and step.out_x == sizeof(real)
+    if in_place and (
             row_count == 1 or columns == row_length and step.out_y == plan.pitch):
         # The output takes whole vectors as they are; only what is left needs a panel.
         position = positions // whole * whole
         multiply_some(source, offsets, step, weights, bias, out, step.out_channel,
                       position // lanes, height, kind)
-    elif step.out_x == sizeof(real) and columns % whole == 0:
+    elif in_place and columns % whole == 0:
         # Rows of whole vectors go to the output one by one.
         for y in range(row_count):
             multiply_some(source + y * plan.pitch, offsets, step, weights, bias,
@@ -84,6 +161,6 @@ cdef inline void multiply_to_output(
             source + position * <Py_ssize_t> sizeof(real), offsets, step, weights, bias, panel,
             plan.panel_pitch, (count + lanes - 1) // lanes, height, kind)
         store_panel(
-            panel, plan.panel_pitch, height, position, count, row_length, columns, out, step,
-            kind)
+            panel, plan.panel_pitch, height, position, count, row_length, columns, out, plan,
+            step, kind)
         position += count

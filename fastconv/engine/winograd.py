@@ -41,6 +41,8 @@ def refusal(problem):
         return "it takes kernels of 3x3 (in three dimensions 3x3 along the last two)"
     if problem.stride != (1, 1, 1):
         return f"it takes stride 1, not {problem.stride}"
+    if problem.stored != problem.dtype:
+        return f"it takes results in {problem.dtype}, which is computed in"
     if not step.inputs:
         return "it takes input channels, at least one for each group"
     return None
