@@ -1,0 +1,78 @@
+"""A plugin of pytest with which SciPy's own tests, which come with its wheel, test fastconv.
+
+In this folder, for one file or for one test of it::
+
+    python -m pytest -c /dev/null -p scipy_plugin --pyargs scipy.ndimage.tests.test_filters
+
+SciPy's names are patched before its tests are imported. At the end stands how often they called
+each function of ours, and how often ours handed over to SciPy's; none at all is a failure.
+"""
+
+import collections
+import functools
+import importlib
+
+import pytest
+
+import fastconv
+from fastconv import originals
+
+#: Tests that fail, each with its reason, which docs/scipy.md gives, too. By the file, then what
+#: pytest calls the test in it, without parameters.
+EXPECTED = {}
+
+_calls = collections.Counter()
+_handed_over = collections.Counter()
+
+
+def _counted(function, counter, name):
+    @functools.wraps(function)
+    def wrapper(*args, **kwargs):
+        counter[name] += 1
+        return function(*args, **kwargs)
+
+    return wrapper
+
+
+def pytest_configure(config):
+    config.addinivalue_line("filterwarnings", "error")
+    # SciPy's markers are used before they are registered, and pytest warns of some manners.
+    config.addinivalue_line("filterwarnings", "ignore::pytest.PytestWarning")
+    fastconv.patch_scipy()
+    for (module, name), scipys in originals._kept.items():
+        public = importlib.import_module(module)
+        ours = _counted(getattr(public, name), _calls, f"{module}.{name}")
+        _tell_apart(ours, scipys)
+        setattr(public, name, ours)
+        originals._kept[module, name] = _counted(scipys, _handed_over, f"{module}.{name}")
+
+
+def _tell_apart(ours, scipys):
+    """SciPy's tests look up by the function what it can do with other kinds of arrays."""
+    from scipy._lib import _array_api
+
+    table = getattr(_array_api, "xp_capabilities_table", {})
+    if scipys in table:
+        table[ours] = table[scipys]
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        module = item.module.__name__.rpartition(".")[2]
+        name = item.nodeid.partition("::")[2].partition("[")[0]
+        reason = EXPECTED.get(f"{module}::{name}")
+        if reason is not None:
+            item.add_marker(pytest.mark.xfail(reason=reason, strict=True))
+
+
+def pytest_sessionfinish(session):
+    if not _calls and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter):
+    terminalreporter.section("calls of fastconv")
+    for name in sorted(_calls):
+        terminalreporter.line(f"{name}: {_calls[name]}, handed over: {_handed_over[name]}")
+    if not _calls:
+        terminalreporter.line("none")

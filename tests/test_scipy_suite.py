@@ -1,0 +1,44 @@
+"""SciPy's own tests of the functions that we replace pass with ours; see scipy_plugin.py."""
+
+import os
+import re
+
+import pytest
+
+import fastconv.ndimage
+import fastconv.signal
+
+#: Which of our functions each file of SciPy's calls.
+FILES = {
+    "signal.tests.test_signaltools": (
+        "choose_conv_method", "convolve", "convolve2d", "correlate", "correlate2d",
+        "correlation_lags", "fftconvolve", "oaconvolve", "resample_poly",
+    ),
+    "signal.tests.test_upfirdn": ("upfirdn",),
+    "signal.tests.test_savitzky_golay": ("savgol_filter",),
+    "signal.tests.test_bsplines": ("sepfir2d",),
+    "ndimage.tests.test_filters": tuple(fastconv.ndimage.__all__),
+}  # fmt: skip
+OPTIONS = ("-c", os.devnull, "-p", "no:cacheprovider", "-p", "scipy_plugin", "-m", "not slow")
+
+
+def test_files():
+    """No function of ours is left out."""
+    for module in (fastconv.signal, fastconv.ndimage):
+        name = module.__name__.rpartition(".")[2]
+        tested = (names for file, names in FILES.items() if file.startswith(f"{name}."))
+        assert set().union(*tested) == set(module.__all__)
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_file(file, python):
+    output = python("-m", "pytest", "-q", *OPTIONS, "--pyargs", f"scipy.{file}", timeout=600)
+    module = file.partition(".")[0]
+    called = re.findall(rf"^scipy\.{module}\.(\w+): [1-9]", output, re.M)
+    assert set(FILES[file]) <= set(called)
+
+
+def test_file_of_no_concern(python):
+    """Tests that pass without a call of ours prove nothing, and the plugin fails them."""
+    with pytest.raises(AssertionError, match=r"calls of fastconv =+\s+none\s[\s=]+\d+ passed"):
+        python("-m", "pytest", *OPTIONS, "--pyargs", "scipy.ndimage.tests.test_fourier")
