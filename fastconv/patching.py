@@ -149,9 +149,12 @@ def _prepare() -> None:
     modules = {name: import_module(ours) for name, ours in _MODULES.items()}
     with _lock:
         if not _stand_ins:
-            for module, ours in modules.items():
-                for name in ours.__all__:
-                    _stand_ins[original(module, name)] = _stand_in(getattr(ours, name), module)
+            made = {
+                original(module, name): _stand_in(getattr(ours, name), module)
+                for module, ours in modules.items()
+                for name in ours.__all__
+            }
+            _stand_ins.update(made)
 
 
 def _stand_in(function: FunctionType, module: str) -> FunctionType:
@@ -211,9 +214,12 @@ def _replace(
             continue
         # getattr would load modules that load themselves when they are used.
         attributes = object.__getattribute__(module, "__dict__")
-        found = [name for name, value in attributes.copy().items() if id(value) in by_id]
-        for name in found:
-            attributes[name] = by_id[id(attributes[name])]
+        found = {
+            name: by_id[id(value)]
+            for name, value in attributes.copy().items()
+            if id(value) in by_id
+        }
+        attributes.update(found)
         if found:
             changed.append(module)
     return changed

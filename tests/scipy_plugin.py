@@ -51,12 +51,15 @@ def pytest_configure(config):
     fastconv.patch_scipy()
     if config.getoption("small"):
         _compute_small_problems()
-    for (module, name), scipys in originals._kept.items():
-        public = importlib.import_module(module)
-        ours = _counted(getattr(public, name), _calls, f"{module}.{name}")
-        _tell_apart(ours, scipys)
-        setattr(public, name, ours)
-        originals._kept[module, name] = _counted(scipys, _handed_over, f"{module}.{name}")
+    for module in ("signal", "ndimage"):
+        public = importlib.import_module(f"scipy.{module}")
+        for name in importlib.import_module(f"fastconv.{module}").__all__:
+            key = public.__name__, name
+            scipys = originals.original(*key)
+            ours = _counted(getattr(public, name), _calls, ".".join(key))
+            _tell_apart(ours, scipys)
+            setattr(public, name, ours)
+            originals._kept[key] = _counted(scipys, _handed_over, ".".join(key))
 
 
 def _compute_small_problems():
