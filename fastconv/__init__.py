@@ -17,6 +17,7 @@ parallel_flattened_conv2d                a vertical and a horizontal line, summe
 set_num_threads, get_num_threads         how many threads a call may use
 num_threads                              the same for a block of code
 show_config, explain                     what runs here, and what a call would do
+patch_scipy                              scipy.signal's and scipy.ndimage's names switched to ours
 =======================================  ==================================================
 
 Imports flow one way: the public face (functional, variants) describes a call with
@@ -32,6 +33,8 @@ from fastconv.info import *
 from fastconv.info import __all__ as _info
 from fastconv.packing import *
 from fastconv.packing import __all__ as _packing
+from fastconv.patching import *
+from fastconv.patching import __all__ as _patching
 from fastconv.variants import *
 from fastconv.variants import __all__ as _variants
 
@@ -43,5 +46,6 @@ __all__ = [
     *_functional,
     *_info,
     *_packing,
+    *_patching,
     *_variants,
 ]

@@ -1,4 +1,4 @@
-"""The examples of README.md and of the docstrings run, and docstrings know their parameters."""
+"""Examples of README.md, of docs and of docstrings run; docstrings know their parameters."""
 
 import doctest
 import importlib
@@ -10,7 +10,7 @@ import pytest
 
 import fastconv
 
-README = Path(__file__).parents[1] / "README.md"
+TOP = Path(__file__).parents[1]
 FUNCTIONS = [name for name in fastconv.__all__ if inspect.isfunction(getattr(fastconv, name))]
 MODULES = sorted({getattr(fastconv, name).__module__ for name in FUNCTIONS})
 
@@ -22,8 +22,9 @@ def test_docstrings(module):
     assert not failed
 
 
-def test_readme():
-    failed, attempted = doctest.testfile(str(README), module_relative=False, encoding="utf-8")
+@pytest.mark.parametrize("page", ["README.md", "docs/scipy.md"])
+def test_pages(page):
+    failed, attempted = doctest.testfile(str(TOP / page), module_relative=False, encoding="utf-8")
     assert attempted
     assert not failed
 
