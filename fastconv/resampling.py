@@ -19,6 +19,9 @@ __all__ = ["resample_poly", "savgol_filter", "sepfir2d", "upfirdn"]
 
 # ---- Other sampling rates -----------------------------------------------------------
 
+#: Products that SciPy has summed up before the engine has been asked.
+_FEW, _FEW_2D = 4_000, 10_000
+
 #: upfirdn's modes that are borders of the engine.
 _EXTENSIONS = {
     "constant": "zeros", "symmetric": "symmetric", "reflect": "reflect", "edge": "replicate",
@@ -93,6 +96,7 @@ def upfirdn(
         and mode in _EXTENSIONS
         and (mode != "constant" or cval == 0)
         and _resamplable(filter_, signal, up, down, axis)
+        and signal.size * filter_.size > _FEW * down
     ):
         count = ((signal.shape[axis] - 1) * up + filter_.size - 1) // down + 1
         result = _resampled(filter_, signal, up, down, axis, 0, count, _EXTENSIONS[mode])
@@ -117,7 +121,7 @@ def _resampled(
     None if that is not for the engine: short signals, for which a plan takes longer.
     """
     dtype = np.promote_types(np.promote_types(h.dtype, x.dtype), np.float32)
-    if dtype.char not in FLOATS or count < 2 * up or not np.isfinite(h @ h):
+    if count < 2 * up or dtype.char not in FLOATS or not np.isfinite(h @ h):
         return None
     axis %= x.ndim
     # The axis between images and what is next to each other.
@@ -253,9 +257,6 @@ def _low_pass(rate: int, window: Any) -> Any:
 
 # ---- Two dimensions -----------------------------------------------------------------
 
-#: Products that SciPy is done with in the time of a call of the engine.
-_FEW = 1000
-
 
 def sepfir2d(input: ArrayLike, hrow: ArrayLike, hcol: ArrayLike) -> NDArray[Any]:
     """Convolution with a row and a column, and the image's mirror image around it.
@@ -306,7 +307,7 @@ def sepfir2d(input: ArrayLike, hrow: ArrayLike, hcol: ArrayLike) -> NDArray[Any]
     if image is None or image.ndim != 2 or any(c is None or c.ndim != 1 for c in lines):
         return scipy_signal("sepfir2d", input, hrow, hcol)
     products = (row.size + column.size) * image.size
-    small = products <= _FEW and all(c.size <= min(image.shape) for c in lines)
+    small = products <= _FEW_2D and all(c.size <= min(image.shape) for c in lines)
     dtype = np.promote_types(image.dtype, np.float32)
     if (
         small

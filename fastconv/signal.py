@@ -104,10 +104,12 @@ def _check_out(out: Any, shape: tuple[int, ...], dtype: Any) -> None:
         raise ValueError("out is read-only, expected a writeable array")
 
 
-#: Products of 1-D arrays for which a call of NumPy's takes no longer than one of the engine.
-_FEW = 1000
-#: Products of a 2-D call that SciPy does in the time we take to look at it.
-_FEW_2D = 300
+#: Products that NumPy (in one dimension) and SciPy (in two) have summed up before the engine
+#: has been asked, by `dtype.kind`: it knows neither integers nor complex numbers.
+_FEW = {"b": 20_000, "i": 20_000, "u": 20_000, "f": 2_000, "c": 20_000}
+_FEW_2D = {"b": 0, "i": 10_000, "u": 10_000, "f": 1_500, "c": 15_000}
+#: Products of all elements, which are no fewer, that are not even looked at.
+_FEWEST = 600
 
 
 # ---- Any rank -----------------------------------------------------------------------
@@ -272,7 +274,7 @@ def _sum(
         # SciPy's own way, for what is small, and for kernels that are not finite: beyond the
         # ends of an array there is nothing that they could be multiplied with.
         shorter = b if a.size >= b.size else a
-        few = taps[0] * window[1][0] <= _FEW and result.char != "e"
+        few = taps[0] * window[1][0] <= _FEW[result.kind] and result.char != "e"
         if few or not (exact or np.isfinite(shorter @ shorter)):
             if dtype is not None:
                 a, b = a.astype(result), b.astype(result)
@@ -281,6 +283,10 @@ def _sum(
             )
     if name == "correlate":
         b = sums.reversed_conjugate(b, axes)
+    products = min(a.size, b.size) * math.prod(window[1])
+    plain = a.ndim == 2 and axes is dtype is None and method != "fft"
+    if plain and result.kind in "iuc" and products <= _FEW_2D[result.kind]:
+        return _finished(scipy_signal("convolve2d", a, b, mode), out)
     if method == "fft" and not exact:
         # In the precision of SciPy, which takes integers as float64.
         wide = np.promote_types(*(_as_float(c.dtype) for c in (a, b)))
@@ -543,7 +549,7 @@ def _along(name: str, in1: Any, in2: Any, mode: Any, axes: Any) -> NDArray[Any]:
     if not chosen:
         return np.asarray(a * b)
     dtype = np.promote_types(_as_float(a.dtype), _as_float(b.dtype))
-    if a.ndim == 1 and a.size * b.size <= _FEW and (mode != "same" or a.size >= b.size):
+    if a.ndim == 1 and a.size * b.size <= _FEW[dtype.kind] and (mode != "same" or a.size >= b.size):
         return np.convolve(a.astype(dtype, copy=False), b.astype(dtype, copy=False), mode)
     return sums.convolve(a, b, window, chosen if others else None, dtype, "auto")
 
@@ -672,6 +678,13 @@ def convolve2d(
 def _sum2d(
     name: str, in1: Any, in2: Any, mode: Any, boundary: Any, fill: Any, dtype: Any, out: Any
 ) -> NDArray[Any]:
+    if (
+        type(in1) is type(in2) is np.ndarray
+        and in1.size * in2.size <= _FEWEST
+        and dtype is out is None
+        and "e" not in (in1.dtype.char, in2.dtype.char)
+    ):
+        return scipy_signal(name, in1, in2, mode, boundary, fill)
     a, b = array_of(in1), array_of(in2)
     ours = _usable(a, b) and a.ndim == 2 and mode in _MODES and isinstance(boundary, str)
     border = _BORDERS.get(boundary) if ours else None
@@ -680,8 +693,8 @@ def _sum2d(
         return _scipy(name, in1, in2, mode, boundary, fill, dtype=dtype, out=out)
     result = _accumulator(np.promote_types(a.dtype, b.dtype), dtype)
     known = result.char in _KNOWN and result.kind != "b"
-    few = b.size * math.prod(window[1]) <= _FEW_2D and dtype is None is out and result.char != "e"
-    if few or not known or (border == "zeros" and not _fits(fill, result)):
+    few = b.size * math.prod(window[1]) <= _FEW_2D.get(result.kind, 0) and dtype is None is out
+    if (few and result.char != "e") or not known or (border == "zeros" and not _fits(fill, result)):
         return _scipy(name, in1, in2, mode, boundary, fill, dtype=dtype, out=out)
     if out is not None:
         _check_out(out, window[1], result)
