@@ -266,6 +266,45 @@ def transposed(arrays, strides, rank, stride, padding, output_padding, groups, d
     return problem, out.shape, rank if gaps else 0
 
 
+def resampled(arrays, strides, up, down, offset, count, padding_mode):
+    """Zeros inserted, filtered and thinned out along the first axis after the channels.
+
+    Output m is the sum over i of weight[m * down + offset - i * up] * input[i], as far as
+    there are such weights. Every `apart`-th output meets the same of them, and sees the input
+    `stride` elements on: a pass for each of the first `apart` outputs, side by side.
+    """
+    given = _Input(arrays, arrays["input"].ndim - 2)
+    (weight,) = arrays["weight"].strides
+    taps = arrays["weight"].shape[0]
+    rest = given.sizes[1:]
+    out = _Out(given, given.channels, (count, *rest), strides)
+    common = math.gcd(up, down)
+    apart, stride = up // common, down // common
+    steps = []
+    for m in range(min(apart, count)):
+        place, phase = divmod(m * down + offset, up)
+        elements = range(phase, taps, up)
+        if elements:
+            steps.append(
+                Step(
+                    1, None, 0, 1, 1, 1,
+                    [_deep((place - q, *(0 for _ in rest)), 0) for q in range(len(elements))],
+                    [weight * k for k in elements],
+                    (0, 0, 0, 0),
+                    _EVERY,
+                    out.part(
+                        out.channel, 0, None, (m, *(0 for _ in rest)),
+                        (apart, *(1 for _ in rest)), (-(-(count - m) // apart), *rest),
+                    ),
+                )
+            )  # fmt: skip
+    grid = (-(-count // apart), *rest)
+    border = geometry.border(padding_mode)
+    problem = given.problem(1, border, (stride, *(1 for _ in rest)), grid, steps)
+    gaps = len(steps) < min(apart, count)
+    return problem if steps else None, out.shape, len(given.sizes) if gaps else 0
+
+
 def _deep_reduces(axis, rank, first):
     """What a one-axis pass reduces; the first one also disposes of the axes not there."""
     return tuple(a == 3 - rank + axis or (first and a < 3 - rank) for a in range(3))

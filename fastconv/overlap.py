@@ -1,0 +1,220 @@
+"""Convolutions of large arrays with large kernels: products of spectra, block by block.
+
+The wanted part of a full convolution is cut into blocks, each computed from the piece of the
+array that it sees (overlap-save). One block is the textbook's FFT convolution. The engine has
+such a method, too, for many channels; its plan lists the taps, which takes longer than the
+convolution where they are many thousands.
+
+A. What a transform leaves wrapped around is not stored, so its length need not cover that.
+B. Transforms go axis by axis: forward over what is not yet known to be zero, back over what
+   is still wanted.
+C. Blocks of a single axis go through a transform side by side: scipy.fft takes several lines
+   at a time into vector registers, which is three times as fast.
+D. The cut depends on shapes and dtype alone, so that the number of threads changes no bit.
+"""
+
+import functools
+import itertools
+import math
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from fastconv.engine.threads import get_num_threads
+from fastconv.geometry import fast_length
+
+#: Bytes that go through a transform together, to stay in the cache.
+_TOGETHER = 1 << 20
+#: Points of a transform that are worth more than one thread.
+_WORTH_THREADS = 1 << 15
+#: Microseconds of calls into SciPy and NumPy: for a convolution, and for each of its blocks.
+_CALL, _BLOCK = 60.0, 40.0
+
+
+# ---- What it costs ------------------------------------------------------------------
+
+
+def _microseconds(lengths, itemsize, lines):
+    """Of the transforms of a block there and back, in one thread, `lines` of them together."""
+    points = math.prod(lengths)
+    nanoseconds = 0.08 * itemsize**0.75 * (1 if lines > 1 or len(lengths) > 1 else 2.5)
+    if points * itemsize > _TOGETHER:
+        nanoseconds *= 1.6
+    return points * (2 * nanoseconds * math.log2(max(points, 2)) + itemsize / 8) / 1000
+
+
+def _together(length, itemsize):
+    """Blocks of one axis that go through a transform side by side."""
+    return max(_TOGETHER // (length * itemsize), 1)
+
+
+def _candidates(size, taps, first, count):
+    """Outputs of a block along one axis, and the length of its transform, to choose from."""
+    shorter = {fast_length(n * taps) for n in (2, 3, 4, 6, 8, 16, 32)}
+    shorter |= {max(length, 1 << 10) for length in shorter} if taps > 1 else set()
+    cuts = [(length - taps + 1, length) for length in shorter if length - taps + 1 < count]
+    low, high = max(first - taps + 1, 0), min(first + count, size)
+    start = first - low
+    least = max(start + count, high - low + taps - 1 - start, high - low, taps)
+    return [*cuts, (count, fast_length(least))]
+
+
+@functools.lru_cache(1024)
+def plan(sizes, taps, first, counts, itemsize):
+    """How to cut: microseconds by estimate, (outputs of a block, length) along each axis.
+
+    Everything is a tuple with a number for each axis, but for the bytes of an element.
+    """
+    best = math.inf, None
+    axes = map(_candidates, sizes, taps, first, counts)
+    for cut in itertools.product(*axes):
+        lengths = [length for _, length in cut]
+        blocks = math.prod(-(-n // block) for (block, _), n in zip(cut, counts, strict=True))
+        lines = min(_together(lengths[0], itemsize), blocks) if len(cut) == 1 else 1
+        time = _CALL + _BLOCK * -(-blocks // lines)
+        time += (blocks + 0.5) * _microseconds(lengths, itemsize, lines)
+        best = min(best, (time, cut))
+    return best
+
+
+# ---- What it does -------------------------------------------------------------------
+
+
+def convolve(array, kernel, out, first):
+    """A part of the full convolution over the last axes; the others broadcast.
+
+    Parameters
+    ----------
+    array, kernel : ndarray
+        Of the same rank and dtype: float32, float64, complex64 or complex128.
+    out : ndarray
+        Of the same rank and dtype: where the wanted part goes.
+    first : tuple of int
+        Its first output in the full convolution, along each of the last axes.
+
+    Returns
+    -------
+    bool
+        Whether all is finite. If not, it would spoil whole blocks, and `out` is not finished.
+    """
+    rank = len(first)
+    sizes, taps, counts = (a.shape[-rank:] for a in (array, kernel, out))
+    _, cut = plan(sizes, taps, first, counts, array.itemsize)
+    lengths = tuple(length for _, length in cut)
+    work = _blocks
+    if rank == 1 and cut[0][0] < counts[0]:
+        work, kernel = _lines, kernel[..., None, :]
+    # Where there is much beside these axes, a part of it after the other.
+    others = out.shape[:-rank]
+    parts = [...]
+    if others:
+        each = math.prod(others[1:]) * math.prod(lengths) * array.itemsize
+        step = max(_TOGETHER // each, 1)
+        parts = [slice(i, i + step) for i in range(0, others[0], step)]
+    transforms = None
+    with np.errstate(all="ignore"):
+        for part in parts:
+            one, two, into = (
+                a if part is ... or a.shape[0] == 1 else a[part] for a in (array, kernel, out)
+            )
+            if transforms is None or two is not kernel:
+                transforms = _Transforms(two, lengths)
+            if not work(one, transforms, taps, first, cut, into):
+                return False
+    return True
+
+
+class _Transforms:
+    """Transforms of such lengths over the last axes, and what the kernel's is."""
+
+    def __init__(self, kernel, lengths):
+        # Only here, so that `import fastconv` does not wait for it.
+        import scipy.fft
+
+        self.fft = scipy.fft
+        self.lengths = lengths
+        self.complex = kernel.dtype.kind == "c"
+        self.spectrum = self.forward(kernel)
+
+    def _workers(self, array):
+        return get_num_threads() if array.size >= _WORTH_THREADS else 1
+
+    def forward(self, array):
+        """The spectrum of an array with zeros after it."""
+        transform = self.fft.fft if self.complex else self.fft.rfft
+        workers = self._workers(array)
+        spectrum = transform(array, self.lengths[-1], workers=workers)
+        for axis in range(-2, -len(self.lengths) - 1, -1):
+            spectrum = self.fft.fft(
+                spectrum, self.lengths[axis], axis, overwrite_x=True, workers=workers
+            )
+        return spectrum
+
+    def inverse(self, spectrum, wanted):
+        """Those elements of what has this spectrum; `wanted` is a slice for each axis."""
+        workers = self._workers(spectrum)
+        rank = len(self.lengths)
+        for axis in range(-rank, -1):
+            spectrum = self.fft.ifft(spectrum, axis=axis, overwrite_x=True, workers=workers)
+            spectrum = spectrum[(..., wanted[axis], *(slice(None),) * (-axis - 1))]
+        if self.complex:
+            result = self.fft.ifft(spectrum, overwrite_x=True, workers=workers)
+        else:
+            result = self.fft.irfft(spectrum, self.lengths[-1], workers=workers)
+        return result[..., wanted[-1]]
+
+    def through(self, array, wanted):
+        """Those elements of its convolution with the kernel."""
+        spectrum = self.forward(array)
+        if np.broadcast_shapes(spectrum.shape, self.spectrum.shape) == spectrum.shape:
+            spectrum *= self.spectrum
+        else:
+            spectrum = spectrum * self.spectrum
+        return self.inverse(spectrum, wanted)
+
+
+def _blocks(array, transforms, taps, first, cut, out):
+    """Block after block of any rank; whether all of it is finite."""
+    rank = len(cut)
+    sizes, counts = array.shape[-rank:], out.shape[-rank:]
+    for begin in itertools.product(
+        *(range(0, n, block) for n, (block, _) in zip(counts, cut, strict=True))
+    ):
+        into, seen, wanted = [], [], []
+        for b, f, n, k, size, (block, _) in zip(
+            begin, first, counts, taps, sizes, cut, strict=True
+        ):
+            end = min(b + block, n)
+            low = max(f + b - k + 1, 0)
+            into.append(slice(b, end))
+            seen.append(slice(low, min(f + end, size)))
+            wanted.append(slice(f + b - low, f + end - low))
+        result = transforms.through(array[(..., *seen)], wanted)
+        if not np.isfinite(result.sum()):
+            return False
+        out[(..., *into)] = result
+    return True
+
+
+def _lines(array, transforms, taps, first, cut, out):
+    """Blocks of one axis side by side; whether all of it is finite."""
+    (taps,), (first,), ((block, length),) = taps, first, cut
+    size, count = array.shape[-1], out.shape[-1]
+    together = _together(length, array.itemsize)
+    for begin in range(0, count, together * block):
+        blocks = min(together, -(-(count - begin) // block))
+        low = first + begin - taps + 1
+        high = low + (blocks - 1) * block + length
+        piece = array[..., max(low, 0) : min(high, size)]
+        if low < 0 or high > size:
+            whole = np.zeros((*array.shape[:-1], high - low), array.dtype)
+            whole[..., max(-low, 0) :][..., : piece.shape[-1]] = piece
+            piece = whole
+        shape, (*others, along) = (*piece.shape[:-1], blocks, length), piece.strides
+        piece = as_strided(piece, shape, (*others, block * along, along))
+        result = transforms.through(piece, (slice(taps - 1, length),))
+        if not np.isfinite(result.sum()):
+            return False
+        into = out[..., begin : begin + blocks * block]
+        into[...] = result.reshape(*result.shape[:-2], -1)[..., : into.shape[-1]]
+    return True

@@ -1,0 +1,215 @@
+"""Parts of full convolutions: directly or by spectra, in floating-point numbers or integers.
+
+Convolution commutes, and a correlation is one with an array turned around. So everything that
+signal.py offers is a window of the full convolution of two arrays, and it is cut out here.
+"""
+
+import math
+import operator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastconv import correlation, integers, overlap, problems
+from fastconv.arrays import call
+from fastconv.geometry import PADDING_MODES
+
+#: What the engine computes in, by `dtype.char`.
+FLOATS = "fdFD"
+NAMES = ("input", "weight", "bias")
+#: Fewer products than these are never worth a Fourier transform.
+_NEVER = 1 << 20
+#: Nanoseconds for each product and byte of an element, computed directly; for each tap, once.
+_PRODUCT, _TAP = 0.008, 30
+
+
+# ---- What is wanted -----------------------------------------------------------------
+
+
+def window(sizes, taps, mode):
+    """First output of the full convolution and how many, along each axis; None if mixed."""
+    if mode == "full":
+        return (0,) * len(sizes), tuple([n + k - 1 for n, k in zip(sizes, taps, strict=True)])
+    if mode == "same":
+        return tuple([(k - 1) // 2 for k in taps]), tuple(sizes)
+    if all(map(operator.ge, sizes, taps)):
+        sizes, taps = taps, sizes
+    elif not all(map(operator.ge, taps, sizes)):
+        return None
+    return tuple([n - 1 for n in sizes]), tuple(
+        [k - n + 1 for n, k in zip(sizes, taps, strict=True)]
+    )
+
+
+def broadcasting(a, b, axes):
+    """The axes that broadcast."""
+    others = [i for i in range(a.ndim) if i not in axes]
+    if not all(a.shape[i] == b.shape[i] or 1 in (a.shape[i], b.shape[i]) for i in others):
+        raise ValueError(f"incompatible shapes for in1 and in2: {a.shape} and {b.shape}")
+    return others
+
+
+def flipped(array, axes=None):
+    if axes is None:
+        return array[(slice(None, None, -1),) * array.ndim]
+    return np.flip(array, axes)
+
+
+def reversed_conjugate(array, axes=None):
+    """What correlates where `array` convolves."""
+    return flipped(np.conj(array) if array.dtype.kind == "c" else array, axes)
+
+
+# ---- How it is computed -------------------------------------------------------------
+
+
+def by_fft(sizes, taps, first, counts, dtype):
+    """Whether spectra are estimated to be faster than direct sums: a matter of shapes alone."""
+    products = math.prod(taps) * math.prod(counts)
+    if products < _NEVER:
+        return False
+    each = _PRODUCT * dtype.itemsize * (2 if dtype.kind == "c" else 1)
+    direct = (each * products + _TAP * math.prod(taps)) / 1000
+    return bool(overlap.plan(sizes, taps, first, counts, dtype.itemsize)[0] < direct)
+
+
+def _floats(a, b, first, counts, axes, dtype, method):
+    """A part of the full convolution of `a` with `b`; None if 'fft' meets what is not finite.
+
+    Along `axes`, which may be None for all; the others broadcast.
+    """
+    sizes, taps = _sizes(a, b, axes)
+    if math.prod(taps) > math.prod(sizes):
+        a, b, sizes, taps = b, a, taps, sizes
+    if method == "fft" or (method == "auto" and by_fft(sizes, taps, first, counts, dtype)):
+        result = np.empty(shape_of(a, b, counts, axes), dtype)
+        arrays = a.astype(dtype, copy=False), b.astype(dtype, copy=False), result
+        if axes is not None:
+            arrays = (np.moveaxis(c, axes, range(-len(axes), 0)) for c in arrays)
+        if overlap.convolve(*arrays, first):
+            return result
+        if method == "fft":
+            return None
+    if axes is None:
+        return _correlate(a, flipped(b), first, counts, None, dtype)
+    others = broadcasting(a, b, axes)
+    b = flipped(b, axes)
+    if any(b.shape[i] > 1 for i in others):
+        if any(a.shape[i] > 1 for i in others):
+            return _each(a, b, first, counts, axes, others, dtype)
+        a, b = flipped(b, axes), flipped(a, axes)
+    return _correlate(a, np.squeeze(b, tuple(others)), first, counts, axes, dtype)
+
+
+def _sizes(a, b, axes):
+    if axes is None:
+        return a.shape, b.shape
+    return (tuple([c.shape[i] for i in axes]) for c in (a, b))
+
+
+def shape_of(a, b, counts, axes):
+    if axes is None:
+        return tuple(counts)
+    shape = [max(pair) for pair in zip(a.shape, b.shape, strict=True)]
+    for axis, count in zip(axes, counts, strict=True):
+        shape[axis] = count
+    return tuple(shape)
+
+
+def _pads(a, taps, first, counts, axes):
+    """The array without what no output sees, and what the border adds along the axes."""
+    pads = []
+    for axis, k, f, count in zip(axes or range(a.ndim), taps, first, counts, strict=True):
+        size = a.shape[axis]
+        before, after = k - 1 - f, f + count - size
+        if before < 0 or after < 0:
+            seen = slice(max(-before, 0), min(size, size + after))
+            a = a[(slice(None),) * axis + (seen,)]
+        pads.append((max(before, 0), max(after, 0)))
+    return a, tuple(pads)
+
+
+def _correlate(a, kernel, first, counts, axes, dtype):
+    """The same directly, of an array and one kernel that is flipped already."""
+    a, pads = _pads(a, kernel.shape, first, counts, axes)
+    return correlation.correlate(a, kernel, pads, axes=axes, dtype=dtype, method="direct")
+
+
+def _each(a, b, first, counts, axes, others, dtype):
+    """The same where each part of the array has a kernel of its own."""
+    result = np.empty(shape_of(a, b, counts, axes), dtype)
+    shape = [result.shape[i] for i in others]
+    parts = [np.moveaxis(c, others, range(len(others))) for c in (a, b, result)]
+    array, kernels = (np.broadcast_to(c, (*shape, *c.shape[len(shape) :])) for c in parts[:2])
+    if dtype.kind == "f" and len(axes) <= 3:
+        # Channels, with a group for each.
+        array, kernels = (c.reshape(-1, *c.shape[len(shape) :]) for c in (array, kernels))
+        channels = len(array)
+        array, pads = _pads(
+            array[None], kernels.shape[1:], first, counts, tuple(range(2, 2 + len(axes)))
+        )
+        operands = array.astype(dtype, copy=False), kernels[:, None].astype(dtype, copy=False)
+        parameters = (len(axes), 1, pads, 1, channels, "zeros")
+        sums = call(problems.convolution, NAMES, (*operands, None), parameters, None, "direct")
+        parts[2][...] = sums.reshape(parts[2].shape)
+        return result
+    for index in np.ndindex(*shape):
+        parts[2][index] = _correlate(array[index], kernels[index], first, counts, None, dtype)
+    return result
+
+
+def convolve(a, b, window, axes, dtype, method) -> NDArray:
+    """A window of the full convolution of two arrays, in a dtype of any kind.
+
+    Parameters
+    ----------
+    a, b : ndarray
+        Of the same rank, neither empty.
+    window : (tuple of int, tuple of int)
+        The first outputs and how many, along each of `axes`.
+    axes : tuple of int, optional
+        In order; the others broadcast. All by default.
+    dtype : dtype
+        float16 is summed up in float32. Integers are exact, and wrap.
+    method : {'auto', 'direct', 'fft'}
+        Integers are exact with any method.
+
+    Returns
+    -------
+    ndarray or None
+        None if 'fft' meets what is not finite.
+    """
+    first, counts = window
+    if dtype.char in FLOATS:
+        return _floats(a, b, first, counts, axes, dtype, method)
+    if dtype.kind not in "iu":
+        # Not rounded to float16 again and again; counts of what is true are 0 or not.
+        found = _floats(a, b, first, counts, axes, np.dtype(np.float32), method)
+        return found != 0 if dtype.kind == "b" else found.astype(dtype)
+    if b.size > a.size:
+        a, b = b, a
+    sizes, taps = _sizes(a, b, axes)
+    points = 0
+    if method == "fft" or (
+        method == "auto" and by_fft(sizes, taps, first, counts, np.dtype(float))
+    ):
+        points = math.prod(n + k - 1 for n, k in zip(sizes, taps, strict=True))
+
+    def compute(array, kernel, free):
+        chosen = "fft" if free else "direct"
+        return _floats(array, kernel, first, counts, axes, array.dtype, chosen)
+
+    return integers.convolve(a, b, dtype, points, compute)
+
+
+def bordered(a, b, window, border, fill, dtype) -> NDArray:
+    """The same of all axes, with something around `a`: a border of the engine's."""
+    first, counts = window
+    a, pads = _pads(a, b.shape, first, counts, None)
+    if dtype.char in FLOATS and not by_fft(a.shape, b.shape, first, counts, dtype):
+        return correlation.correlate(
+            a, flipped(b), pads, border, fill=fill, dtype=dtype, method="direct"
+        )
+    filled = {"constant_values": fill} if border == "zeros" else {}
+    a = np.pad(a.astype(dtype, copy=False), pads, PADDING_MODES[border], **filled)  # type: ignore[call-overload]
+    return convolve(a, b, (tuple([k - 1 for k in b.shape]), counts), None, dtype, "auto")
