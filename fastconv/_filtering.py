@@ -1,0 +1,547 @@
+"""How the filters of ndimage.py are computed: lines, boxes, kernels, sums cast to integers.
+
+Arrays are checked by then: of native dtypes, not empty, and `out` overlaps nothing. Borders are
+those of geometry.PADDING_MODES; `fill` is what stands around the array where that is "zeros".
+"""
+
+import functools
+import math
+
+import numpy as np
+
+from fastconv import correlation, geometry, problems
+from fastconv.arrays import call
+
+_NAMES = ("input", "weight")
+_LINES = ("input", "weight0", "weight1", "weight2")
+_FLOAT32 = np.dtype(np.float32)
+_FLOAT64 = np.dtype(np.float64)
+#: The most taps of lines that are passes over one tile in turn, by the rank of the array.
+_CHAINED = {2: 25, 3: 7}
+#: From how many taps on sums of windows are made of sums of chunks.
+_CHUNKED = {_FLOAT32: 120, _FLOAT64: 60}
+#: The most taps of a kernel whose zeros are left out; FFTs may be faster with all of more.
+_SPARSE = 400
+#: Elements of what is computed in the cache, by NumPy.
+_BLOCK = 1 << 15
+
+
+# ---- Lines --------------------------------------------------------------------------
+
+
+def line(array, weights, axis, pads, border, fill, out=None, method="auto"):
+    """One pass along an axis; all are of one dtype, which the engine computes in."""
+    shape = array.shape
+    given, target, along = array, out, axis
+    if array.ndim > 1 and array.flags.c_contiguous and (out is None or out.flags.c_contiguous):
+        # Two axes are faster than three, and more are too many.
+        before, n, after = math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :])
+        merged = (before, n) if after == 1 else (n, after) if before == 1 else (before, n, after)
+        along = 0 if before == 1 < after else 1
+        given = array.reshape(merged)
+        target = None if out is None else out.reshape(merged)
+    if given.ndim > 3:
+        result = correlation.correlate(
+            given, weights, (pads,), border, axes=(along,), out=target, method=method
+        )
+    else:
+        result = call(
+            problems.line, _NAMES, (given, weights), (along, *pads, border), target, method
+        )
+    result = result.reshape(shape) if out is None else out
+    if border == "zeros" and fill != 0:
+        _add_fill(result, weights, axis, pads, fill)
+    return result
+
+
+def _add_fill(result, weights, axis, pads, fill):
+    """What taps beyond the ends of an axis add, if they meet `fill` instead of zeros."""
+    n, taps = result.shape[axis], weights.size
+    sums = np.concatenate([[0.0], np.cumsum(weights, dtype=np.float64)])
+    first = np.arange(n) - pads[0]
+    inside = sums[np.clip(n - first, 0, taps)] - sums[np.clip(-first, 0, taps)]
+    outside = (fill * (sums[-1] - inside)).astype(result.dtype)
+    ends = np.moveaxis(result, axis, -1)
+    low = min(pads[0], n)
+    high = max(n - pads[1], low)
+    ends[..., :low] += outside[:low]
+    ends[..., high:] += outside[high:]
+
+
+def lines(array, passes, dtype, out, fill):
+    """One pass after the other, each (axis, weights, pads, border), computed in `dtype`."""
+    result = np.empty(array.shape, dtype) if out is None else out
+    if dtype.kind == "c":
+        parts = ((array.real, result.real, fill.real), (array.imag, result.imag, fill.imag))
+        for part, into, around in parts:
+            lines(part, passes, into.dtype, into, around)
+        return result
+    array = array.astype(dtype, copy=False)
+    if dtype == _FLOAT32:
+        passes = [(axis, _single(w.tobytes()), *rest) for axis, w, *rest in passes]
+    chained = _chained(array, passes, fill)
+    if chained:
+        operands = (array, *(w for _, w, *_ in chained))
+        parameters = (tuple(pads for *_, pads, _ in chained), chained[0][-1])
+        return call(problems.lines, _LINES[: len(operands)], operands, parameters, result)
+    # In turn, so that the last pass writes the result.
+    targets = (result, np.empty(array.shape, dtype) if len(passes) > 1 else None)
+    for left, (axis, weights, *border) in zip(reversed(range(len(passes))), passes, strict=True):
+        compute = box if weights.size >= _CHUNKED[dtype] and _is_box(weights) else line
+        array = compute(array, weights, axis, *border, fill, targets[left % 2])
+    return result
+
+
+@functools.lru_cache(maxsize=256)
+def _single(weights):
+    """The bytes of float64 weights as float32 ones that have the same sum.
+
+    Each alone would be rounded by half an ulp at most, but the sums of gray and of white would be
+    wrong by the same factor all over the image. So the largest ones are rounded up or down, two
+    at the same distance from the middle in the same way.
+    """
+    weights = np.frombuffer(weights)
+    result = weights.astype(np.float32)
+    largest = np.abs(weights).max()
+    rest = weights.sum() - result.sum(dtype=np.float64)
+    if not np.isfinite(rest) or not np.isfinite(result).all() or weights.size > 999:
+        return result
+    half = (weights.size + 1) // 2
+    for k in np.argsort(-np.abs(weights[:half]), kind="stable"):
+        if abs(weights[k]) * 8 < largest:
+            break
+        both = sorted({k, weights.size - 1 - k})
+        for side in both:
+            given = result[side]
+            nearer = np.float32(given + rest / len(both))
+            result[side] = np.clip(nearer, *np.nextafter(given, np.float32([-np.inf, np.inf])))
+        rest = weights.sum() - result.sum(dtype=np.float64)
+    return result
+
+
+def _is_box(weights):
+    return bool((weights == weights[0]).all())
+
+
+def _chained(array, passes, fill):
+    """The passes by their axes, if they can and should be one call; else None."""
+    most = _CHAINED.get(array.ndim, 0)
+    border = passes[0][-1]
+    if len(passes) != array.ndim or (border == "zeros" and fill != 0):
+        return None
+    if any(each[1].size > most or each[-1] != border for each in passes):
+        return None
+    return sorted(passes, key=lambda each: each[0])
+
+
+# ---- Boxes --------------------------------------------------------------------------
+
+
+def box(array, weights, axis, pads, border, fill, out=None):
+    """A line whose weights are equal, at a cost that does not depend on how many they are.
+
+    Each window is the end of one chunk of as many elements and the beginning of the next. So
+    nothing is subtracted, and what is not finite goes no further than the windows it is in.
+    """
+    size = weights.size
+    result = np.empty(array.shape, array.dtype) if out is None else out
+    given, target = (np.moveaxis(a, axis, 0) for a in (array, result))
+    source = sources(given.shape[0], pads, border)
+    chunks = -(-source.size // size)
+    inner = math.prod(given.shape[1:])
+    given, target = (a.reshape(a.shape[0], inner) for a in (given, target))
+    shared = np.shares_memory(target, result)
+    columns = max(_BLOCK // source.size, 1)
+    window = np.empty((chunks * size, min(columns, inner)), np.float64)
+    starts = np.arange(given.shape[0])
+    whole = (starts % size == 0)[:, None]
+    for start in range(0, inner, columns):
+        part = given[:, start : start + columns]
+        seen = window[:, : part.shape[1]]
+        seen[: source.size] = part[source]
+        seen[source.size :] = 0
+        seen[: source.size][source < 0] = fill
+        split = seen.reshape(chunks, size, -1)
+        begin = np.add.accumulate(split, axis=1).reshape(seen.shape)
+        end = np.add.accumulate(split[:, ::-1], axis=1)[:, ::-1].reshape(seen.shape)
+        sums = begin[size - 1 :][: starts.size]
+        np.add(sums, end[: starts.size], out=sums, where=~whole)
+        target[:, start : start + columns] = sums * weights[0]
+    if not shared:
+        result[...] = np.moveaxis(target.reshape(np.moveaxis(result, axis, 0).shape), 0, axis)
+    return result
+
+
+def sources(size, pads, border):
+    """Which element of an axis stands at each place of it and its border; -1 is none."""
+    places = np.arange(-pads[0], size + pads[1])
+    if border == "zeros":
+        return np.where((places < 0) | (places >= size), -1, places)
+    return geometry.padded_from(places, size, list(geometry.PADDING_MODES).index(border))
+
+
+# ---- Kernels ------------------------------------------------------------------------
+
+
+def kernel(array, weights, pads, border, fill, dtype, out=None, method="auto"):
+    """Any kernel of the rank of the array, of float64 or complex128, computed in `dtype`.
+
+    Weights that are zero are left out, whatever they meet: NaN times zero is nothing. Where that
+    cannot be and matters, the answer is None.
+    """
+    axes = [a for a, k in enumerate(weights.shape) if k > 1]
+    kept = np.count_nonzero(weights)
+    sparse = kept < weights.size
+    if weights.dtype.kind == "f" and not sparse:
+        factors = None
+        if len(axes) < 2:
+            factors = {(axes or [0])[0]: weights.ravel()}
+        elif method == "auto" and array.size * weights.size > 1 << 16:
+            factors = _factors(weights, axes)
+        if factors:
+            passes = [(axis, w, pads[axis], border) for axis, w in factors.items()]
+            if len(passes) == 1 or border != "zeros" or fill == 0:
+                return lines(array, passes, dtype, out, fill)
+    weights = weights.astype(dtype if dtype.kind == weights.dtype.kind else _real(dtype))
+    if dtype.kind == "f" and array.ndim <= 3 and (border != "zeros" or fill == 0):
+        array = array.astype(dtype, copy=False)
+        parameters = (tuple(pads), border)
+        if sparse and kept > 1 and weights.size <= _SPARSE:
+            parameters = (*parameters, (weights != 0).tobytes())
+            sparse, method = False, "direct"
+        result = call(problems.correlation, _NAMES, (array, weights), parameters, out, method)
+    else:
+        result = correlation.correlate(
+            array, weights, pads, border, fill=fill, dtype=dtype, out=out, method=method
+        )
+    return None if sparse and np.isnan(result).any() else result
+
+
+def _real(dtype):
+    return np.empty(0, dtype).real.dtype
+
+
+def _factors(weights, axes):
+    """Lines whose outer product is the kernel but for a few roundings, if passes are cheaper.
+
+    Each product of theirs is the weight within 4 eps of itself, which is what as many roundings
+    of the sums may do.
+    """
+    if weights.size < 2.5 * sum(weights.shape[a] for a in axes):
+        return None
+    at = np.unravel_index(np.argmax(np.abs(weights)), weights.shape)
+    if not np.isfinite(weights[at]):
+        return None
+    factors, product = {}, weights[at]
+    for axis in axes:
+        along = weights[tuple(slice(None) if a == axis else i for a, i in enumerate(at))]
+        factors[axis] = along / weights[at]
+        product = product * np.expand_dims(
+            factors[axis], [a for a in range(weights.ndim) if a != axis]
+        )
+    factors[axes[0]] = factors[axes[0]] * weights[at]
+    close = np.abs(product - weights) <= 4 * np.finfo(weights.dtype).eps * np.abs(weights)
+    return factors if close.all() else None
+
+
+# ---- Integers -----------------------------------------------------------------------
+
+
+def cast(values, dtype):
+    """As C casts a double on x86: towards zero, and modulo 2 ** bits where that fits 64."""
+    if dtype == np.uint32:
+        values = values.astype(np.int64)
+    return values.astype(dtype)
+
+
+def _largest(array):
+    """A bound of the absolute values: that of the dtype, if it is small."""
+    if array.dtype.itemsize <= 2:
+        info = np.iinfo(array.dtype)
+        return max(-info.min, info.max)
+    return max(-int(array.min()), int(array.max()))
+
+
+def integer_boxes(array, passes, dtype, fill):
+    """Passes that each average and cast to an integer dtype; None if SciPy had better do it.
+
+    SciPy's running sums are exact only where sizes are powers of two; else they drift, and what
+    should be an integer may be cast to one less.
+    """
+    for axis, weights, *border in passes:
+        size = weights.size
+        compute = exact(array, float(size), [np.ones(1)], fill, dtype)
+        if size & (size - 1) or compute is None:
+            return None
+        array = cast(lines(array, [(axis, weights, *border)], compute, None, fill), dtype)
+    return array
+
+
+def exact(array, total, weights, fill, dtype):
+    """The dtype in which all sums are exact, if weights are integers; else None.
+
+    `total` is the sum of the absolute weights. The result must fit what is cast to: nothing
+    wraps around in 32 bits, as smaller dtypes do after a cast to that.
+    """
+    if not all((w == np.rint(w)).all() for w in weights) or fill != np.rint(fill):
+        return None
+    bound = max(_largest(array), abs(fill)) * total
+    if bound < 1 << 24:
+        return _FLOAT32
+    most = 1 << (53 if dtype.itemsize == 8 or dtype == np.uint32 else 31)
+    return _FLOAT64 if bound < most else None
+
+
+def integer_lines(array, passes, dtype, fill):
+    """Passes that each cast to an integer dtype; None if SciPy had better compute them."""
+    weights = [w for _, w, *_ in passes]
+    total = math.prod(float(np.abs(w).sum()) for w in weights)
+    compute = exact(array, total, weights, fill, dtype)
+    if compute and (len(passes) == 1 or (fill == 0 and _wraps_late(array, total, dtype))):
+        return cast(lines(array, passes, compute, None, fill), dtype)
+    for each in passes:
+        compute = exact(array, float(np.abs(each[1]).sum()), [each[1]], fill, dtype)
+        if compute:
+            array = cast(lines(array, [each], compute, None, fill), dtype)
+        else:
+            array = _rounded_line(array, each, dtype, fill)
+        if array is None:
+            return None
+    return array
+
+
+def _wraps_late(array, total, dtype):
+    """Whether to cast once is as good as to cast after each pass."""
+    if dtype.itemsize <= 2 or dtype == np.uint32:
+        return True
+    return _largest(array) * total < 1 << (8 * dtype.itemsize - 1)
+
+
+def _precision(array, weights, fill):
+    """The dtype to compute in, and how far that and SciPy's sums may be apart.
+
+    Each is off by less than its terms and a few more roundings, relative to the sum of the
+    absolute products.
+    """
+    largest = max(_largest(array), abs(fill)) * float(np.abs(weights).sum())
+    for dtype in (_FLOAT32, _FLOAT64):
+        tolerance = (weights.size + 8) * float(np.finfo(dtype).eps) * largest
+        if array.dtype.itemsize == 1 and tolerance * weights.size < 0.05:
+            return dtype, tolerance
+    return _FLOAT64, tolerance
+
+
+def _rounded_line(array, each, dtype, fill):
+    """A pass cast to an integer dtype just as SciPy does: the order of its sums matters.
+
+    It does only where the sum is close to an integer. So it is computed in any order, and again
+    in SciPy's order where that is in doubt; None where that is too much.
+    """
+    axis, weights, pads, border = each
+    compute, tolerance = _precision(array, weights, fill)
+    if not tolerance < 0.01:
+        return None
+    array = np.ascontiguousarray(array)
+    near = lines(array, [each], compute, None, fill)
+    result, doubtful = _truncated(near, tolerance, dtype)
+    if doubtful.size:
+        windows = _Windows(array, axis, weights.size, pads, border, fill)
+        level = np.empty(0, bool)
+        if doubtful.size * 20 > array.size:
+            # Most likely much of the image is of one brightness.
+            level = windows.are_level(doubtful)
+            constant = windows.at(doubtful[level], 0)
+            values, which = np.unique(constant, return_inverse=True)
+            sums = _in_order(lambda k: values, weights)
+            result[doubtful[level]] = cast(sums, dtype)[which]
+            doubtful = doubtful[~level]
+        if doubtful.size * 20 > array.size:
+            return None
+        sums = _in_order(lambda k: windows.at(doubtful, k), weights)
+        result[doubtful] = cast(sums, dtype)
+    return result.reshape(array.shape)
+
+
+def _truncated(near, tolerance, dtype):
+    """Sums cast, and which of them, counted flat, might be another integer."""
+    near = near.ravel()
+    result = np.empty(near.size, dtype)
+    doubtful = []
+    for start in range(0, near.size, _BLOCK):
+        part = near[start : start + _BLOCK]
+        low = cast(part - tolerance, dtype)
+        different = np.flatnonzero(low != cast(part + tolerance, dtype))
+        if different.size:
+            doubtful.append(different + start)
+        result[start : start + _BLOCK] = low
+    return result, np.concatenate(doubtful) if doubtful else np.empty(0, np.intp)
+
+
+def _in_order(at, weights):
+    """The sum of at(k) * weights[k] over k, in the order of scipy.ndimage.correlate1d."""
+    half = weights.size // 2
+    flipped = weights[::-1]
+    eps = np.finfo(np.float64).eps
+    for sign in (1, -1):
+        if weights.size % 2 and (np.abs(weights - sign * flipped)[:half] <= eps).all():
+            total = at(half) * weights[half]
+            for k in range(half):
+                pair = at(weights.size - 1 - k)
+                total += (at(k) + sign * pair) * weights[k]
+            return total
+    total = at(weights.size - 1) * weights[-1]
+    for k in range(weights.size - 1):
+        total += at(k) * weights[k]
+    return total
+
+
+class _Windows:
+    """What the taps of lines meet, by the flat places of the outputs."""
+
+    def __init__(self, array, axis, taps, pads, border, fill):
+        self.array = array
+        self.flat = array.ravel()
+        self.axis = axis
+        self.taps = taps
+        self.stride = math.prod(array.shape[axis + 1 :])
+        self.size = array.shape[axis]
+        self.source = sources(self.size, pads, border)
+        self.fill = fill
+
+    def _along(self, places):
+        return places // self.stride % self.size
+
+    def at(self, places, k):
+        along = self._along(places)
+        source = self.source[along + k]
+        values = self.flat[places + (source - along) * self.stride].astype(np.float64)
+        if self.source[0] < 0 or self.source[-1] < 0:
+            values[source < 0] = self.fill
+        return values
+
+    def are_level(self, places):
+        """Whether all that the taps meet is one number; not if that is beyond the array."""
+        near = np.lib.stride_tricks.sliding_window_view(self.source, self.taps)
+        first, last = near.min(axis=1), near.max(axis=1)
+        before, after = (
+            self.array[(slice(None),) * self.axis + (part,)]
+            for part in (slice(None, -1), slice(1, None))
+        )
+        changes = np.zeros(self.array.shape, np.int32)
+        inner = changes[(slice(None),) * self.axis + (slice(1, None),)]
+        np.add.accumulate(before != after, axis=self.axis, out=inner, dtype=np.int32)
+        changes = changes.ravel()
+        along = self._along(places)
+        ends = (
+            changes[places + (np.maximum(end[along], 0) - along) * self.stride]
+            for end in (first, last)
+        )
+        return np.equal(*ends) & (first[along] >= 0)
+
+
+def integer_kernel(array, weights, pads, border, fill, dtype):
+    """Any kernel, cast to an integer dtype; None if SciPy had better compute it."""
+    total = float(np.abs(weights).sum())
+    compute = exact(array, total, [weights], fill, dtype)
+    if compute:
+        factors = _integer_factors(weights) if array.size * weights.size > 1 << 16 else None
+        if factors:
+            passes = [(axis, w, pads[axis], border) for axis, w in factors.items()]
+            if border != "zeros" or fill == 0:
+                return cast(lines(array, passes, compute, None, fill), dtype)
+        near = kernel(array, weights, pads, border, fill, compute, method="direct")
+        return None if near is None else cast(near, dtype)
+    compute, tolerance = _precision(array, weights, fill)
+    if not tolerance < 0.01:
+        return None
+    array = np.ascontiguousarray(array)
+    near = kernel(array, weights, pads, border, fill, compute, method="direct")
+    if near is None:
+        return None
+    result, doubtful = _truncated(near, tolerance, dtype)
+    if doubtful.size * 8 > array.size:
+        return None
+    if doubtful.size:
+        flat = array.ravel()
+        places = np.unravel_index(doubtful, array.shape)
+        tables = [sources(n, p, border) for n, p in zip(array.shape, pads, strict=True)]
+        sums = np.zeros(doubtful.size)
+        for taps in np.ndindex(weights.shape):
+            if weights[taps]:
+                at = [t[p + k] for t, p, k in zip(tables, places, taps, strict=True)]
+                seen = flat[np.ravel_multi_index(at, array.shape, mode="wrap")].astype(np.float64)
+                if border == "zeros":
+                    seen[np.less(at, 0).any(axis=0)] = fill
+                sums += seen * weights[taps]
+        result[doubtful] = cast(sums, dtype)
+    return result.reshape(array.shape)
+
+
+def _integer_factors(weights):
+    """Lines of integers whose outer product is the kernel, if passes are cheaper; else None."""
+    axes = [a for a, k in enumerate(weights.shape) if k > 1]
+    if weights.size < 2.5 * sum(weights.shape[a] for a in axes):
+        return None
+    rest = weights.astype(np.int64)
+    factors = {}
+    for axis in axes[:-1]:
+        # One line, divided by what its elements have in common; what is left goes to the others.
+        at = np.unravel_index(np.argmax(np.abs(rest)), rest.shape)
+        along = rest[tuple(slice(None) if a == axis else i for a, i in enumerate(at))]
+        along = along // np.gcd.reduce(along)
+        k = at[axis]
+        left = rest.take([k], axis)
+        if (left % along[k]).any():
+            return None
+        left //= along[k]
+        expanded = np.expand_dims(along, [a for a in range(rest.ndim) if a != axis])
+        if (left * expanded != rest).any():
+            return None
+        factors[axis] = along.astype(np.float64)
+        rest = left
+    factors[axes[-1]] = rest.ravel().astype(np.float64)
+    return factors
+
+
+# ---- Weights ------------------------------------------------------------------------
+
+
+@functools.lru_cache(maxsize=256, typed=True)
+def gaussian_weights(sigma, order, radius):
+    """A sampled Gaussian of sum 1, or its derivative of some order, to correlate with."""
+    variance = sigma * sigma
+    x = np.arange(-radius, radius + 1)
+    # These roundings are SciPy's: sums cast to integers depend on each of them.
+    weights = np.exp(-0.5 / variance * x**2)
+    weights = weights / weights.sum()
+    if order:
+        # Each derivative multiplies the Gaussian by a polynomial p: p' - x / variance * p.
+        polynomial = np.polynomial.Polynomial([1.0])
+        slope = np.polynomial.Polynomial([0.0, -1.0 / variance])
+        for _ in range(order):
+            polynomial = polynomial.deriv() + slope * polynomial
+        weights = polynomial(x) * weights
+    weights = np.ascontiguousarray(weights[::-1], np.float64)
+    weights.flags.writeable = False
+    return weights
+
+
+@functools.lru_cache(maxsize=256)
+def box_weights(size):
+    """A line that averages."""
+    weights = np.full(size, 1 / size)
+    weights.flags.writeable = False
+    return weights
+
+
+@functools.lru_cache(maxsize=64)
+def laplace_weights(rank, axes):
+    """The sum of [1, -2, 1] along some axes, as a kernel of `rank` axes."""
+    weights = np.zeros(tuple(3 if a in axes else 1 for a in range(rank)))
+    centre = tuple(1 if a in axes else 0 for a in range(rank))
+    weights[centre] = -2 * len(axes)
+    for axis in axes:
+        for end in (0, 2):
+            weights[(*centre[:axis], end, *centre[axis + 1 :])] = 1
+    weights.flags.writeable = False
+    return weights
