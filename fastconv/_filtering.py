@@ -18,8 +18,8 @@ _FLOAT32 = np.dtype(np.float32)
 _FLOAT64 = np.dtype(np.float64)
 #: The most taps of lines that are passes over one tile in turn, by the rank of the array.
 _CHAINED = {2: 25, 3: 7}
-#: From how many taps on sums of windows are made of sums of chunks.
-_CHUNKED = {_FLOAT32: 120, _FLOAT64: 60}
+#: From how many taps on windows are made of smaller ones.
+_NESTED = 30
 #: The most taps of a kernel whose zeros are left out; FFTs may be faster with all of more.
 _SPARSE = 400
 #: Elements of what is computed in the cache, by NumPy.
@@ -87,7 +87,7 @@ def lines(array, passes, dtype, out, fill):
     # In turn, so that the last pass writes the result.
     targets = (result, np.empty(array.shape, dtype) if len(passes) > 1 else None)
     for left, (axis, weights, *border) in zip(reversed(range(len(passes))), passes, strict=True):
-        compute = box if weights.size >= _CHUNKED[dtype] and _is_box(weights) else line
+        compute = box if weights.size >= _NESTED and _is_box(weights) else line
         array = compute(array, weights, axis, *border, fill, targets[left % 2])
     return result
 
@@ -137,39 +137,73 @@ def _chained(array, passes, fill):
 # ---- Boxes --------------------------------------------------------------------------
 
 
-def box(array, weights, axis, pads, border, fill, out=None):
-    """A line whose weights are equal, at a cost that does not depend on how many they are.
+def box(array, weights, axis, pads, border, fill, out):
+    """A line whose weights are equal, at a cost that hardly grows with how many they are.
 
-    Each window is the end of one chunk of as many elements and the beginning of the next. So
-    nothing is subtracted, and what is not finite goes no further than the windows it is in.
+    A window is made of smaller ones side by side, and these of smaller ones. So nothing is
+    subtracted, and what is not finite goes no further than the windows it is in.
     """
-    size = weights.size
-    result = np.empty(array.shape, array.dtype) if out is None else out
-    given, target = (np.moveaxis(a, axis, 0) for a in (array, result))
-    source = sources(given.shape[0], pads, border)
-    chunks = -(-source.size // size)
-    inner = math.prod(given.shape[1:])
-    given, target = (a.reshape(a.shape[0], inner) for a in (given, target))
-    shared = np.shares_memory(target, result)
-    columns = max(_BLOCK // source.size, 1)
-    window = np.empty((chunks * size, min(columns, inner)), np.float64)
-    starts = np.arange(given.shape[0])
-    whole = (starts % size == 0)[:, None]
-    for start in range(0, inner, columns):
-        part = given[:, start : start + columns]
-        seen = window[:, : part.shape[1]]
-        seen[: source.size] = part[source]
-        seen[source.size :] = 0
-        seen[: source.size][source < 0] = fill
-        split = seen.reshape(chunks, size, -1)
-        begin = np.add.accumulate(split, axis=1).reshape(seen.shape)
-        end = np.add.accumulate(split[:, ::-1], axis=1)[:, ::-1].reshape(seen.shape)
-        sums = begin[size - 1 :][: starts.size]
-        np.add(sums, end[: starts.size], out=sums, where=~whole)
-        target[:, start : start + columns] = sums * weights[0]
-    if not shared:
-        result[...] = np.moveaxis(target.reshape(np.moveaxis(result, axis, 0).shape), 0, axis)
+    size, weight = weights.size, weights[0]
+    counts, single = _nested(size)
+    reach, given = 1, array
+    for left, count in zip(reversed(range(len(counts))), counts, strict=True):
+        ones = np.full(count, 1 if left else weight, array.dtype)
+        # The first pass goes through the border, for all that the others see of it.
+        around = (pads[0], pads[1] - single) if given is array else (0, 0)
+        if around[1] < 0:
+            around = (pads[0] - 1, 0)
+        given = _dilated(given, ones, axis, reach, around, border, None if left else out)
+        reach *= count
+    if single:
+        # One element of each window, at an end of it, is left.
+        source = sources(array.shape[axis], pads, border)
+        source = source[size - 1 :] if pads[1] else source[: array.shape[axis]]
+        last = array.take(source, axis)
+        if border == "zeros":
+            np.moveaxis(last, axis, -1)[..., source < 0] = 0
+        last *= weight
+        out += last
+    if border == "zeros" and fill != 0:
+        _add_fill(out, weights, axis, pads, fill)
+    return out
+
+
+def _dilated(array, weights, axis, dilation, pads, border, out):
+    before, n, after = math.prod(array.shape[:axis]), array.shape[axis], array.shape[axis + 1 :]
+    reached = n + sum(pads) - dilation * (weights.size - 1)
+    result = np.empty((*array.shape[:axis], reached, *after), array.dtype) if out is None else out
+    shape = (before, -1, math.prod(after))
+    contiguous = result.flags.c_contiguous
+    target = (result if contiguous else np.empty(result.shape, result.dtype)).reshape(shape)
+    parameters = (1, *pads, border, dilation)
+    call(problems.line, _NAMES, (array.reshape(shape), weights), parameters, target)
+    if not contiguous:
+        result[...] = target.reshape(result.shape)
     return result
+
+
+@functools.lru_cache(maxsize=256)
+def _nested(size):
+    """Factors of a window's size or of one less, and how much less: the fewest taps."""
+    best = min((_factored(size - single) + 40 * single, single) for single in (0, 1))
+    single = best[1]
+    return _split(size - single), single
+
+
+@functools.lru_cache(maxsize=1024)
+def _factored(size):
+    """About what the passes of a window cost: their taps, and some for each pass."""
+    return min(
+        [size + 12]
+        + [a + 12 + _factored(size // a) for a in range(2, math.isqrt(size) + 1) if size % a == 0]
+    )
+
+
+def _split(size):
+    for a in range(2, math.isqrt(size) + 1):
+        if size % a == 0 and a + 12 + _factored(size // a) == _factored(size):
+            return (a, *_split(size // a))
+    return (size,)
 
 
 def sources(size, pads, border):
@@ -345,20 +379,24 @@ def _rounded_line(array, each, dtype, fill):
     near = lines(array, [each], compute, None, fill)
     result, doubtful = _truncated(near, tolerance, dtype)
     if doubtful.size:
-        windows = _Windows(array, axis, weights.size, pads, border, fill)
-        level = np.empty(0, bool)
+        around = [(0, 0)] * array.ndim
+        around[axis] = pads
+        windows = _Windows(array, doubtful, around, border, fill)
+
+        def at(k):
+            return windows.at(*(k if a == axis else 0 for a in range(array.ndim)))
+
         if doubtful.size * 20 > array.size:
             # Most likely much of the image is of one brightness.
-            level = windows.are_level(doubtful)
-            constant = windows.at(doubtful[level], 0)
-            values, which = np.unique(constant, return_inverse=True)
+            level = _are_level(array, doubtful, axis, pads, border)
+            values, which = np.unique(at(0)[level], return_inverse=True)
             sums = _in_order(lambda k: values, weights)
             result[doubtful[level]] = cast(sums, dtype)[which]
             doubtful = doubtful[~level]
+            windows.keep(~level)
         if doubtful.size * 20 > array.size:
             return None
-        sums = _in_order(lambda k: windows.at(doubtful, k), weights)
-        result[doubtful] = cast(sums, dtype)
+        result[doubtful] = cast(_in_order(at, weights), dtype)
     return result.reshape(array.shape)
 
 
@@ -396,47 +434,41 @@ def _in_order(at, weights):
 
 
 class _Windows:
-    """What the taps of lines meet, by the flat places of the outputs."""
+    """What the taps of a kernel meet, for some outputs, by their flat places."""
 
-    def __init__(self, array, axis, taps, pads, border, fill):
-        self.array = array
-        self.flat = array.ravel()
-        self.axis = axis
-        self.taps = taps
-        self.stride = math.prod(array.shape[axis + 1 :])
-        self.size = array.shape[axis]
-        self.source = sources(self.size, pads, border)
-        self.fill = fill
+    def __init__(self, array, places, pads, border, fill):
+        mode = geometry.PADDING_MODES[border]
+        if border != "zeros":
+            padded = np.pad(array, pads, mode)
+        else:
+            # The number around may be none of the array's dtype.
+            padded = np.pad(array.astype(np.float64), pads, mode, constant_values=fill)
+        self.strides = [s // padded.itemsize for s in padded.strides]
+        self.flat = padded.ravel()
+        self.first = np.ravel_multi_index(np.unravel_index(places, array.shape), padded.shape)
 
-    def _along(self, places):
-        return places // self.stride % self.size
+    def at(self, *tap):
+        offset = sum(k * s for k, s in zip(tap, self.strides, strict=True))
+        return self.flat[offset:].take(self.first).astype(np.float64)
 
-    def at(self, places, k):
-        along = self._along(places)
-        source = self.source[along + k]
-        values = self.flat[places + (source - along) * self.stride].astype(np.float64)
-        if self.source[0] < 0 or self.source[-1] < 0:
-            values[source < 0] = self.fill
-        return values
+    def keep(self, which):
+        self.first = self.first[which]
 
-    def are_level(self, places):
-        """Whether all that the taps meet is one number; not if that is beyond the array."""
-        near = np.lib.stride_tricks.sliding_window_view(self.source, self.taps)
-        first, last = near.min(axis=1), near.max(axis=1)
-        before, after = (
-            self.array[(slice(None),) * self.axis + (part,)]
-            for part in (slice(None, -1), slice(1, None))
-        )
-        changes = np.zeros(self.array.shape, np.int32)
-        inner = changes[(slice(None),) * self.axis + (slice(1, None),)]
-        np.add.accumulate(before != after, axis=self.axis, out=inner, dtype=np.int32)
-        changes = changes.ravel()
-        along = self._along(places)
-        ends = (
-            changes[places + (np.maximum(end[along], 0) - along) * self.stride]
-            for end in (first, last)
-        )
-        return np.equal(*ends) & (first[along] >= 0)
+
+def _are_level(array, places, axis, pads, border):
+    """Whether all that the taps of a line meet is one number; not if that is not of the array."""
+    size, stride = array.shape[axis], math.prod(array.shape[axis + 1 :])
+    source = sources(size, pads, border)
+    near = np.lib.stride_tricks.sliding_window_view(source, sum(pads) + 1)
+    first, last = near.min(axis=1), near.max(axis=1)
+    lines = np.moveaxis(array, axis, 0)
+    changes = np.zeros(array.shape, np.int32)
+    steps = np.moveaxis(changes, axis, 0)[1:]
+    np.add.accumulate(lines[1:] != lines[:-1], axis=0, out=steps, dtype=np.int32)
+    changes = changes.ravel()
+    along = places // stride % size
+    ends = [changes[places + (np.maximum(end[along], 0) - along) * stride] for end in (first, last)]
+    return (ends[0] == ends[1]) & (first[along] >= 0)
 
 
 def integer_kernel(array, weights, pads, border, fill, dtype):
@@ -462,17 +494,11 @@ def integer_kernel(array, weights, pads, border, fill, dtype):
     if doubtful.size * 8 > array.size:
         return None
     if doubtful.size:
-        flat = array.ravel()
-        places = np.unravel_index(doubtful, array.shape)
-        tables = [sources(n, p, border) for n, p in zip(array.shape, pads, strict=True)]
+        windows = _Windows(array, doubtful, pads, border, fill)
         sums = np.zeros(doubtful.size)
-        for taps in np.ndindex(weights.shape):
-            if weights[taps]:
-                at = [t[p + k] for t, p, k in zip(tables, places, taps, strict=True)]
-                seen = flat[np.ravel_multi_index(at, array.shape, mode="wrap")].astype(np.float64)
-                if border == "zeros":
-                    seen[np.less(at, 0).any(axis=0)] = fill
-                sums += seen * weights[taps]
+        for tap in np.ndindex(weights.shape):
+            if weights[tap]:
+                sums += windows.at(*tap) * weights[tap]
         result[doubtful] = cast(sums, dtype)
     return result.reshape(array.shape)
 

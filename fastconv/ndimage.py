@@ -78,10 +78,13 @@ class _Operation:
         """What the caller gets."""
         if values is None or values is self.output:
             return values
-        if self.output is not None:
+        if self.output is None and values.dtype == self.target:
+            return values
+        with np.errstate(over="ignore", invalid="ignore"):
+            if self.output is None:
+                return values.astype(self.target)
             np.copyto(self.output, values, casting="unsafe")
-            return self.output
-        return values.astype(self.target, copy=False)
+        return self.output
 
 
 #: Kinds and sizes of dtypes that are computed with; those with little precision are True.
@@ -134,6 +137,8 @@ def _operation(
             return None
     if cval - cval != 0:
         return None
+    # Where float32 would not hold it.
+    narrow = narrow and abs(cval) < 1e30
     if given.char == "?":
         array = array.view(np.uint8)
     if target.char in _INTEGERS:

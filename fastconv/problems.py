@@ -186,7 +186,7 @@ def convolution(
     return given.problem(groups, border, stride, sizes, [step]), out.shape, 0
 
 
-def correlation(arrays, strides, pads, padding_mode, kept=None):
+def correlation(arrays, strides, pads, padding_mode, kept=None, dilation=1):
     """One array and one kernel without axes for images and channels.
 
     `kept`, a byte for each weight, is zero where it is to be left out, whatever it meets.
@@ -194,7 +194,7 @@ def correlation(arrays, strides, pads, padding_mode, kept=None):
     rank = arrays["weight"].ndim
     lifted = {"input": arrays["input"][None], "weight": arrays["weight"][None, None]}
     strides = None if strides is None else (0, *strides)
-    problem, shape, fill = convolution(lifted, strides, rank, 1, pads, 1, 1, padding_mode)
+    problem, shape, fill = convolution(lifted, strides, rank, 1, pads, dilation, 1, padding_mode)
     if kept is not None:
         (step,) = problem.steps
         taps, gather = (list(itertools.compress(a, kept)) for a in (step.taps, step.gather))
@@ -202,14 +202,14 @@ def correlation(arrays, strides, pads, padding_mode, kept=None):
     return problem, shape[1:], fill
 
 
-def line(arrays, strides, axis, before, after, padding_mode):
+def line(arrays, strides, axis, before, after, padding_mode, dilation=1):
     """One array and a line of weights along one of its axes."""
     given, weight = arrays["input"], arrays["weight"]
     others = [a for a in range(given.ndim) if a != axis]
     pads = [(0, 0)] * given.ndim
     pads[axis] = (before, after)
     arrays = {"input": given, "weight": np.expand_dims(weight, others)}
-    return correlation(arrays, strides, pads, padding_mode)
+    return correlation(arrays, strides, pads, padding_mode, dilation=dilation)
 
 
 def lines(arrays, strides, pads, padding_mode):
