@@ -16,6 +16,7 @@ _NAMES = ("input", "weight")
 _LINES = ("input", "weight0", "weight1", "weight2")
 _FLOAT32 = np.dtype(np.float32)
 _FLOAT64 = np.dtype(np.float64)
+_EPS = {_FLOAT32: 2.0**-23, _FLOAT64: 2.0**-52}
 #: The most taps of lines that are passes over one tile in turn, by the rank of the array.
 _CHAINED = {2: 25, 3: 7}
 #: From how many taps on windows are made of smaller ones.
@@ -23,35 +24,39 @@ _NESTED = 30
 #: The most taps of a kernel whose zeros are left out; FFTs may be faster with all of more.
 _SPARSE = 400
 #: Elements of what is computed in the cache, by NumPy.
-_BLOCK = 1 << 15
+_BLOCK = 1 << 14
 
 
 # ---- Lines --------------------------------------------------------------------------
 
 
-def line(array, weights, axis, pads, border, fill, out=None, method="auto"):
+def line(array, weights, axis, pads, border, fill, out, dilation=1):
     """One pass along an axis; all are of one dtype, which the engine computes in."""
-    shape = array.shape
     given, target, along = array, out, axis
-    if array.ndim > 1 and array.flags.c_contiguous and (out is None or out.flags.c_contiguous):
+    if array.ndim > 1 and array.flags.c_contiguous and out.flags.c_contiguous:
         # Two axes are faster than three, and more are too many.
-        before, n, after = math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :])
-        merged = (before, n) if after == 1 else (n, after) if before == 1 else (before, n, after)
-        along = 0 if before == 1 < after else 1
-        given = array.reshape(merged)
-        target = None if out is None else out.reshape(merged)
+        before, after = math.prod(array.shape[:axis]), math.prod(array.shape[axis + 1 :])
+        outer = () if before == 1 < after else (before,)
+        inner = () if after == 1 else (after,)
+        along = len(outer)
+        given, target = (a.reshape((*outer, a.shape[axis], *inner)) for a in (array, out))
     if given.ndim > 3:
-        result = correlation.correlate(
-            given, weights, (pads,), border, axes=(along,), out=target, method=method
-        )
+        lifted = [np.moveaxis(a, axis, -1) for a in (array, out)]
+        for where in np.ndindex(lifted[0].shape[:-3]):
+            call(
+                problems.line,
+                _NAMES,
+                (lifted[0][where], weights),
+                (2, *pads, border, dilation),
+                lifted[1][where],
+                "auto",
+            )
     else:
-        result = call(
-            problems.line, _NAMES, (given, weights), (along, *pads, border), target, method
-        )
-    result = result.reshape(shape) if out is None else out
+        parameters = (along, *pads, border, dilation)
+        call(problems.line, _NAMES, (given, weights), parameters, target, "auto")
     if border == "zeros" and fill != 0:
-        _add_fill(result, weights, axis, pads, fill)
-    return result
+        _add_fill(out, weights, axis, pads, fill)
+    return out
 
 
 def _add_fill(result, weights, axis, pads, fill):
@@ -77,18 +82,19 @@ def lines(array, passes, dtype, out, fill):
             lines(part, passes, into.dtype, into, around)
         return result
     array = array.astype(dtype, copy=False)
-    if dtype == _FLOAT32:
-        passes = [(axis, _single(w.tobytes()), *rest) for axis, w, *rest in passes]
     chained = _chained(array, passes, fill)
     if chained:
-        operands = (array, *(w for _, w, *_ in chained))
+        operands = (array, *(_of_dtype(w, dtype) for _, w, *_ in chained))
         parameters = (tuple(pads for *_, pads, _ in chained), chained[0][-1])
         return call(problems.lines, _LINES[: len(operands)], operands, parameters, result)
     # In turn, so that the last pass writes the result.
     targets = (result, np.empty(array.shape, dtype) if len(passes) > 1 else None)
     for left, (axis, weights, *border) in zip(reversed(range(len(passes))), passes, strict=True):
-        compute = box if weights.size >= _NESTED and _is_box(weights) else line
-        array = compute(array, weights, axis, *border, fill, targets[left % 2])
+        into = targets[left % 2]
+        if weights.size >= _NESTED and (weights == weights[0]).all():
+            array = box(array, weights, axis, *border, fill, into)
+        else:
+            array = line(array, _of_dtype(weights, dtype), axis, *border, fill, into)
     return result
 
 
@@ -119,8 +125,8 @@ def _single(weights):
     return result
 
 
-def _is_box(weights):
-    return bool((weights == weights[0]).all())
+def _of_dtype(weights, dtype):
+    return _single(weights.tobytes()) if dtype == _FLOAT32 else weights
 
 
 def _chained(array, passes, fill):
@@ -147,12 +153,17 @@ def box(array, weights, axis, pads, border, fill, out):
     counts, single = _nested(size)
     reach, given = 1, array
     for left, count in zip(reversed(range(len(counts))), counts, strict=True):
-        ones = np.full(count, 1 if left else weight, array.dtype)
+        ones = _of_dtype(np.full(count, 1.0 if left else weight), array.dtype)
         # The first pass goes through the border, for all that the others see of it.
         around = (pads[0], pads[1] - single) if given is array else (0, 0)
         if around[1] < 0:
             around = (pads[0] - 1, 0)
-        given = _dilated(given, ones, axis, reach, around, border, None if left else out)
+        into = out
+        if left:
+            shape = list(given.shape)
+            shape[axis] += sum(around) - reach * (count - 1)
+            into = np.empty(shape, given.dtype)
+        given = line(given, ones, axis, around, border, 0, into, reach)
         reach *= count
     if single:
         # One element of each window, at an end of it, is left.
@@ -166,20 +177,6 @@ def box(array, weights, axis, pads, border, fill, out):
     if border == "zeros" and fill != 0:
         _add_fill(out, weights, axis, pads, fill)
     return out
-
-
-def _dilated(array, weights, axis, dilation, pads, border, out):
-    before, n, after = math.prod(array.shape[:axis]), array.shape[axis], array.shape[axis + 1 :]
-    reached = n + sum(pads) - dilation * (weights.size - 1)
-    result = np.empty((*array.shape[:axis], reached, *after), array.dtype) if out is None else out
-    shape = (before, -1, math.prod(after))
-    contiguous = result.flags.c_contiguous
-    target = (result if contiguous else np.empty(result.shape, result.dtype)).reshape(shape)
-    parameters = (1, *pads, border, dilation)
-    call(problems.line, _NAMES, (array.reshape(shape), weights), parameters, target)
-    if not contiguous:
-        result[...] = target.reshape(result.shape)
-    return result
 
 
 @functools.lru_cache(maxsize=256)
@@ -274,18 +271,21 @@ def _factors(weights, axes):
             factors[axis], [a for a in range(weights.ndim) if a != axis]
         )
     factors[axes[0]] = factors[axes[0]] * weights[at]
-    close = np.abs(product - weights) <= 4 * np.finfo(weights.dtype).eps * np.abs(weights)
+    close = np.abs(product - weights) <= 4 * _EPS[_FLOAT64] * np.abs(weights)
     return factors if close.all() else None
 
 
 # ---- Integers -----------------------------------------------------------------------
 
 
-def cast(values, dtype):
+def cast(values, dtype, out=None):
     """As C casts a double on x86: towards zero, and modulo 2 ** bits where that fits 64."""
     if dtype == np.uint32:
         values = values.astype(np.int64)
-    return values.astype(dtype)
+    if out is None:
+        return values.astype(dtype)
+    np.copyto(out, values, casting="unsafe")
+    return out
 
 
 def _largest(array):
@@ -359,7 +359,7 @@ def _precision(array, weights, fill):
     """
     largest = max(_largest(array), abs(fill)) * float(np.abs(weights).sum())
     for dtype in (_FLOAT32, _FLOAT64):
-        tolerance = (weights.size + 8) * float(np.finfo(dtype).eps) * largest
+        tolerance = (weights.size + 8) * _EPS[dtype] * largest
         if array.dtype.itemsize == 1 and tolerance * weights.size < 0.05:
             return dtype, tolerance
     return _FLOAT64, tolerance
@@ -404,24 +404,25 @@ def _truncated(near, tolerance, dtype):
     """Sums cast, and which of them, counted flat, might be another integer."""
     near = near.ravel()
     result = np.empty(near.size, dtype)
-    doubtful = []
+    shifted, high = np.empty(_BLOCK, near.dtype), np.empty(_BLOCK, dtype)
+    doubtful = [np.empty(0, np.intp)]
     for start in range(0, near.size, _BLOCK):
-        part = near[start : start + _BLOCK]
-        low = cast(part - tolerance, dtype)
-        different = np.flatnonzero(low != cast(part + tolerance, dtype))
+        part, low = (a[start : start + _BLOCK] for a in (near, result))
+        here = slice(part.size)
+        cast(np.add(part, tolerance, out=shifted[here]), dtype, high[here])
+        cast(np.subtract(part, tolerance, out=shifted[here]), dtype, low)
+        different = np.flatnonzero(low != high[here])
         if different.size:
             doubtful.append(different + start)
-        result[start : start + _BLOCK] = low
-    return result, np.concatenate(doubtful) if doubtful else np.empty(0, np.intp)
+    return result, np.concatenate(doubtful)
 
 
 def _in_order(at, weights):
     """The sum of at(k) * weights[k] over k, in the order of scipy.ndimage.correlate1d."""
     half = weights.size // 2
     flipped = weights[::-1]
-    eps = np.finfo(np.float64).eps
     for sign in (1, -1):
-        if weights.size % 2 and (np.abs(weights - sign * flipped)[:half] <= eps).all():
+        if weights.size % 2 and (np.abs(weights - sign * flipped)[:half] <= _EPS[_FLOAT64]).all():
             total = at(half) * weights[half]
             for k in range(half):
                 pair = at(weights.size - 1 - k)
