@@ -21,6 +21,8 @@ _EPS = {_FLOAT32: 2.0**-23, _FLOAT64: 2.0**-52}
 _CHAINED = {2: 25, 3: 7}
 #: From how many taps on windows are made of smaller ones.
 _NESTED = 30
+#: What a pass takes, in taps.
+_PASS = 8
 #: The most taps of a kernel whose zeros are left out; FFTs may be faster with all of more.
 _SPARSE = 400
 #: Elements of what is computed in the cache, by NumPy.
@@ -170,9 +172,9 @@ def box(array, weights, axis, pads, border, fill, out):
         source = sources(array.shape[axis], pads, border)
         source = source[size - 1 :] if pads[1] else source[: array.shape[axis]]
         last = array.take(source, axis)
+        last *= weight
         if border == "zeros":
             np.moveaxis(last, axis, -1)[..., source < 0] = 0
-        last *= weight
         out += last
     if border == "zeros" and fill != 0:
         _add_fill(out, weights, axis, pads, fill)
@@ -182,7 +184,7 @@ def box(array, weights, axis, pads, border, fill, out):
 @functools.lru_cache(maxsize=256)
 def _nested(size):
     """Factors of a window's size or of one less, and how much less: the fewest taps."""
-    best = min((_factored(size - single) + 40 * single, single) for single in (0, 1))
+    best = min((_factored(size - single) + 30 * single, single) for single in (0, 1))
     single = best[1]
     return _split(size - single), single
 
@@ -191,14 +193,18 @@ def _nested(size):
 def _factored(size):
     """About what the passes of a window cost: their taps, and some for each pass."""
     return min(
-        [size + 12]
-        + [a + 12 + _factored(size // a) for a in range(2, math.isqrt(size) + 1) if size % a == 0]
+        [size + _PASS]
+        + [
+            a + _PASS + _factored(size // a)
+            for a in range(2, math.isqrt(size) + 1)
+            if size % a == 0
+        ]
     )
 
 
 def _split(size):
     for a in range(2, math.isqrt(size) + 1):
-        if size % a == 0 and a + 12 + _factored(size // a) == _factored(size):
+        if size % a == 0 and a + _PASS + _factored(size // a) == _factored(size):
             return (a, *_split(size // a))
     return (size,)
 

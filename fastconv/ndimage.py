@@ -167,6 +167,16 @@ _FLOATS: dict[tuple[bool, bool], np.dtype[Any]] = {
 }
 
 
+#: Below how many elements, by the kind of the dtype, SciPy takes less time than to plan a call:
+#: for lines, and for kernels of any rank.
+_FEW = {"f": 1024, "c": 1024, "i": 8192, "u": 8192, "b": 8192}
+_FEW_OF_KERNELS = {"f": 100, "c": 1024, "i": 2048, "u": 2048, "b": 2048}
+
+
+def _few(input: ArrayLike, dtype: DTypeLike | None, few: Mapping[str, int]) -> bool:
+    return dtype is None and type(input) is np.ndarray and input.size < few.get(input.dtype.kind, 0)
+
+
 def _axes(axes: _Axes, rank: int) -> tuple[int, ...] | None:
     if axes is None:
         return tuple(range(rank))
@@ -308,7 +318,9 @@ def correlate(
            [ 76,  80,  85,  90,  94],
            [ 96, 100, 105, 110, 114]])
     """
-    result = _filtered(input, weights, output, mode, cval, origin, axes, dtype, False)
+    result = None
+    if not _few(input, dtype, _FEW_OF_KERNELS):
+        result = _filtered(input, weights, output, mode, cval, origin, axes, dtype, False)
     if result is None:
         result = _scipy("correlate")(input, weights, output, mode, cval, origin, axes=axes)
     return result
@@ -369,7 +381,9 @@ def convolve(
            [4., 5., 6., 0.],
            [7., 8., 9., 0.]])
     """
-    result = _filtered(input, weights, output, mode, cval, origin, axes, dtype, True)
+    result = None
+    if not _few(input, dtype, _FEW_OF_KERNELS):
+        result = _filtered(input, weights, output, mode, cval, origin, axes, dtype, True)
     if result is None:
         result = _scipy("convolve")(input, weights, output, mode, cval, origin, axes=axes)
     return result
@@ -473,7 +487,9 @@ def correlate1d(
     >>> fastconv.ndimage.correlate1d([2, 8, 0, 4, 1, 9, 9, 0], [1, 3])
     array([ 8, 26,  8, 12,  7, 28, 36,  9])
     """
-    result = _along(input, np.asarray(weights), axis, output, mode, cval, origin, dtype)
+    result = None
+    if not _few(input, dtype, _FEW):
+        result = _along(input, np.asarray(weights), axis, output, mode, cval, origin, dtype)
     if result is None:
         result = _scipy("correlate1d")(input, weights, axis, output, mode, cval, origin)
     return result
@@ -565,9 +581,8 @@ def convolve1d(
     >>> fastconv.ndimage.convolve1d([2, 8, 0, 4, 1, 9, 9, 0], [1, 3])
     array([14, 24,  4, 13, 12, 36, 27,  0])
     """
-    line = np.asarray(weights)
-    result = None
-    if line.ndim == 1 and isinstance(origin, int):
+    result, line = None, np.asarray(weights)
+    if not _few(input, dtype, _FEW) and line.ndim == 1 and isinstance(origin, int):
         line = line[::-1].conj()
         shift = -origin - (line.size % 2 == 0)
         result = _along(input, line, axis, output, mode, cval, shift, dtype)
@@ -635,7 +650,7 @@ def gaussian_filter1d(
     array([1.42704095, 2.06782203, 3.        , 3.93217797, 4.57295905])
     """
     result = None
-    weights = _gaussian(sigma, order, truncate, radius)
+    weights = None if _few(input, dtype, _FEW) else _gaussian(sigma, order, truncate, radius)
     if weights is not None:
         result = _along(input, weights, axis, output, mode, cval, 0, dtype)
     if result is None:
@@ -724,7 +739,7 @@ def gaussian_filter(
     """
     array = np.asarray(input)
     result = None
-    along = _axes(axes, array.ndim)
+    along = None if _few(input, dtype, _FEW_OF_KERNELS) else _axes(axes, array.ndim)
     if along is not None:
         passes = _gaussian_passes(along, truncate, sigma, order, mode, radius)
         if passes:
@@ -802,7 +817,7 @@ def gaussian_laplace(
     array = np.asarray(input)
     along = _axes(axes, array.ndim)
     sequences = None if along is None else _each(len(along), sigma)
-    if along is None or sequences is None:
+    if along is None or sequences is None or _few(input, dtype, _FEW_OF_KERNELS):
         return _scipy("gaussian_laplace")(input, sigma, output, mode, cval, axes=axes, **kwargs)
     given = dict(zip(along, *sequences, strict=True))
     sigmas = [given.get(a, 0) for a in range(array.ndim)]
@@ -866,6 +881,10 @@ def gaussian_gradient_magnitude(
     >>> fastconv.ndimage.gaussian_gradient_magnitude(image, 1).round(1)[2]
     array([3.8, 9.6, 0. , 9.6, 3.8])
     """
+    if _few(input, dtype, _FEW_OF_KERNELS):
+        return _scipy("gaussian_gradient_magnitude")(
+            input, sigma, output, mode, cval, axes=axes, **kwargs
+        )
 
     def derivative(
         input: NDArray[Any], axis: int, output: _Output, mode: str, cval: complex
@@ -1081,7 +1100,9 @@ def prewitt(
            [1, 3, 2, 0],
            [2, 3, 1, 0]])
     """
-    result = _edges(input, axis, output, mode, cval, dtype, _PREWITT)
+    result = None
+    if not _few(input, dtype, _FEW):
+        result = _edges(input, axis, output, mode, cval, dtype, _PREWITT)
     if result is None:
         result = _scipy("prewitt")(input, axis, output, mode, cval)
     return result
@@ -1156,7 +1177,9 @@ def sobel(
            [1, 4, 3, 0],
            [3, 4, 1, 0]])
     """
-    result = _edges(input, axis, output, mode, cval, dtype, _SOBEL)
+    result = None
+    if not _few(input, dtype, _FEW):
+        result = _edges(input, axis, output, mode, cval, dtype, _SOBEL)
     if result is None:
         result = _scipy("sobel")(input, axis, output, mode, cval)
     return result
@@ -1206,8 +1229,9 @@ def laplace(
            [ 0.,  1.,  0.,  0.]])
     """
     array = np.asarray(input)
-    result = _laplace(array, output, mode, cval, axes, dtype)
-    if result is None and array.dtype == bool:
+    few = _few(input, dtype, _FEW)
+    result = None if few else _laplace(array, output, mode, cval, axes, dtype)
+    if few or (result is None and array.dtype == bool):
         result = _scipy("laplace")(array, output, mode, cval, axes=axes)
     if result is not None:
         return result

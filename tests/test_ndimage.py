@@ -44,6 +44,15 @@ CALLS = {
 }
 
 
+@pytest.fixture(autouse=True, scope="module")
+def few_are_enough():
+    """Nothing is left to SciPy because it is small."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ndimage, "_FEW", {})
+        patch.setattr(ndimage, "_FEW_OF_KERNELS", {})
+        yield
+
+
 def sample(shape, dtype):
     dtype = np.dtype(dtype)
     if dtype.kind == "b":
@@ -388,6 +397,12 @@ def test_what_is_not_finite_stays_where_it_is(dtype, value):
         actual = ndimage.uniform_filter1d(np.repeat(array, 20, axis=1), size, axis=1)
         assert np.isfinite(np.delete(actual, 9, axis=0)).all()
         assert np.count_nonzero(~np.isfinite(actual[9])) == min(size + 19, 480)
+    for size, end in itertools.product((4, 98, 101, 151), (0, -1)):
+        line = np.ones(400, dtype)
+        line[end] = value
+        actual = ndimage.uniform_filter1d(line, size, mode="constant")
+        reached = size - size // 2 if end else size // 2 + 1
+        assert np.count_nonzero(~np.isfinite(actual)) == reached
 
 
 @pytest.mark.parametrize("cval", [np.nan, np.inf, 1e300, True, np.float32(2), np.int8(3)])
@@ -551,12 +566,24 @@ def test_anything(case):
     agree(name, sample(shape, dtype), *positional, mode=mode, cval=cval, output=output, **options)
 
 
+@pytest.mark.parametrize("name", CALLS)
+def test_few_elements_are_scipys(name, monkeypatch):
+    for few in ("_FEW", "_FEW_OF_KERNELS"):
+        monkeypatch.setattr(ndimage, few, dict.fromkeys("fciub", 100))
+    positional, options = arguments_of(name, 2)
+    for dtype in ("float32", "uint8", "complex64"):
+        array = sample((6, 7), dtype)
+        expected, actual = both(name, array, *positional, **options)
+        np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-5)
+        both(name, array, *positional, mode="other", **options)
+
+
 # ---- What the engine is told --------------------------------------------------------
 
 
 @pytest.mark.parametrize("border", ["zeros", "reflect", "replicate", "circular", "symmetric"])
 def test_lines_of_the_engine(border):
-    mode = dict(zip(_filtering.geometry.PADDING_MODES, ("constant", "mirror", "nearest", "wrap", "reflect"), strict=True))[border]  # fmt: skip
+    (mode,) = (mode for mode in MODES if ndimage._BORDERS[mode] == border)
     volume = sample((5, 6, 7), "float64")
     weights = [RNG.normal(size=k) for k in (3, 4, 9)]
     pads = ((1, 1), (2, 1), (4, 4))
@@ -568,7 +595,7 @@ def test_lines_of_the_engine(border):
     np.testing.assert_allclose(result, expected, rtol=0, atol=1e-11)
     for axis in range(3):
         result = call(
-            problems.line, names[:1] + ("weight",), (volume, weights[1]), (axis, 2, 1, border)
+            problems.line, ("input", "weight"), (volume, weights[1]), (axis, 2, 1, border)
         )
         expected = scipys.correlate1d(volume, weights[1], axis, mode=mode)
         np.testing.assert_allclose(result, expected, rtol=0, atol=1e-11)
