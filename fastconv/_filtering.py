@@ -21,10 +21,16 @@ _EPS = {_FLOAT32: 2.0**-23, _FLOAT64: 2.0**-52}
 _CHAINED = {2: 25, 3: 7}
 #: From how many taps on windows are made of smaller ones.
 _NESTED = 30
+#: And from how many products on.
+_WORTH = 1 << 22
 #: What a pass takes, in taps.
 _PASS = 8
 #: The most taps of a kernel whose zeros are left out; FFTs may be faster with all of more.
 _SPARSE = 400
+#: Below how many elements SciPy is as fast in computing what must be rounded as it does, for lines
+#: and for kernels.
+_FEW_LINES = 1 << 16
+_FEW_KERNELS = 1 << 15
 #: Elements of what is computed in the cache, by NumPy.
 _BLOCK = 1 << 14
 
@@ -93,7 +99,8 @@ def lines(array, passes, dtype, out, fill):
     targets = (result, np.empty(array.shape, dtype) if len(passes) > 1 else None)
     for left, (axis, weights, *border) in zip(reversed(range(len(passes))), passes, strict=True):
         into = targets[left % 2]
-        if weights.size >= _NESTED and (weights == weights[0]).all():
+        work = weights.size * array.size
+        if weights.size >= _NESTED and work > _WORTH and (weights == weights[0]).all():
             array = box(array, weights, axis, *border, fill, into)
         else:
             array = line(array, _of_dtype(weights, dtype), axis, *border, fill, into)
@@ -379,7 +386,7 @@ def _rounded_line(array, each, dtype, fill):
     """
     axis, weights, pads, border = each
     compute, tolerance = _precision(array, weights, fill)
-    if not tolerance < 0.01:
+    if array.size < _FEW_LINES or not tolerance < 0.01:
         return None
     array = np.ascontiguousarray(array)
     near = lines(array, [each], compute, None, fill)
@@ -491,7 +498,7 @@ def integer_kernel(array, weights, pads, border, fill, dtype):
         near = kernel(array, weights, pads, border, fill, compute, method="direct")
         return None if near is None else cast(near, dtype)
     compute, tolerance = _precision(array, weights, fill)
-    if not tolerance < 0.01:
+    if array.size < _FEW_KERNELS or not tolerance < 0.01:
         return None
     array = np.ascontiguousarray(array)
     near = kernel(array, weights, pads, border, fill, compute, method="direct")

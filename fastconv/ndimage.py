@@ -2,8 +2,9 @@
 
 Each function takes what SciPy's takes and returns what it returns; the docstrings tell what is
 beyond that and where results may be rounded otherwise. What is not computed here (long doubles,
-floats cast to integers, empty arrays), and every call that is wrong, is left to SciPy's own
-function, with its own messages.
+floats cast to integers, empty arrays), arrays of so few elements that SciPy takes less time than
+it takes to plan, and every call that is wrong, are left to SciPy's own function, with its own
+messages.
 """
 
 from __future__ import annotations
@@ -168,9 +169,10 @@ _FLOATS: dict[tuple[bool, bool], np.dtype[Any]] = {
 
 
 #: Below how many elements, by the kind of the dtype, SciPy takes less time than to plan a call:
-#: for lines, and for kernels of any rank.
+#: for lines, kernels of any rank and Gaussians.
 _FEW = {"f": 1024, "c": 1024, "i": 8192, "u": 8192, "b": 8192}
 _FEW_OF_KERNELS = {"f": 100, "c": 1024, "i": 2048, "u": 2048, "b": 2048}
+_FEW_OF_GAUSSIANS = {"f": 100, "c": 1024, "i": 1 << 16, "u": 1 << 16, "b": 1 << 16}
 
 
 def _few(input: ArrayLike, dtype: DTypeLike | None, few: Mapping[str, int]) -> bool:
@@ -650,7 +652,9 @@ def gaussian_filter1d(
     array([1.42704095, 2.06782203, 3.        , 3.93217797, 4.57295905])
     """
     result = None
-    weights = None if _few(input, dtype, _FEW) else _gaussian(sigma, order, truncate, radius)
+    weights = (
+        None if _few(input, dtype, _FEW_OF_GAUSSIANS) else _gaussian(sigma, order, truncate, radius)
+    )
     if weights is not None:
         result = _along(input, weights, axis, output, mode, cval, 0, dtype)
     if result is None:
@@ -739,7 +743,7 @@ def gaussian_filter(
     """
     array = np.asarray(input)
     result = None
-    along = None if _few(input, dtype, _FEW_OF_KERNELS) else _axes(axes, array.ndim)
+    along = None if _few(input, dtype, _FEW_OF_GAUSSIANS) else _axes(axes, array.ndim)
     if along is not None:
         passes = _gaussian_passes(along, truncate, sigma, order, mode, radius)
         if passes:
@@ -817,7 +821,7 @@ def gaussian_laplace(
     array = np.asarray(input)
     along = _axes(axes, array.ndim)
     sequences = None if along is None else _each(len(along), sigma)
-    if along is None or sequences is None or _few(input, dtype, _FEW_OF_KERNELS):
+    if along is None or sequences is None or _few(input, dtype, _FEW_OF_GAUSSIANS):
         return _scipy("gaussian_laplace")(input, sigma, output, mode, cval, axes=axes, **kwargs)
     given = dict(zip(along, *sequences, strict=True))
     sigmas = [given.get(a, 0) for a in range(array.ndim)]
@@ -881,7 +885,7 @@ def gaussian_gradient_magnitude(
     >>> fastconv.ndimage.gaussian_gradient_magnitude(image, 1).round(1)[2]
     array([3.8, 9.6, 0. , 9.6, 3.8])
     """
-    if _few(input, dtype, _FEW_OF_KERNELS):
+    if _few(input, dtype, _FEW_OF_GAUSSIANS):
         return _scipy("gaussian_gradient_magnitude")(
             input, sigma, output, mode, cval, axes=axes, **kwargs
         )
@@ -1026,6 +1030,13 @@ def uniform_filter(
     return result
 
 
+def _is_finite(array: NDArray[Any]) -> bool:
+    """Whether SciPy's running sums are, too."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = array.sum()
+        return bool(total - total == 0)
+
+
 def _averaged(
     array: NDArray[Any],
     along: tuple[int, ...],
@@ -1037,7 +1048,7 @@ def _averaged(
     dtype: DTypeLike | None,
 ) -> NDArray[Any] | None:
     sequences = _each(len(along), size, origin, mode)
-    if sequences is None:
+    if sequences is None or (_few(array, dtype, _FEW) and _is_finite(array)):
         return None
     passes: list[_Pass] = []
     for axis, taps, shift, each in zip(along, *sequences, strict=True):

@@ -26,6 +26,7 @@ FLOATS = ["float32", "float64", "complex64", "complex128"]
 SHAPES = [(17,), (9, 12), (5, 6, 7), (3, 4, 2, 5)]
 RNG = np.random.default_rng(5333)
 
+FEW = ("_FEW", "_FEW_OF_KERNELS", "_FEW_OF_GAUSSIANS")
 #: Each function with arguments for any rank, and the sum of its absolute weights along an axis.
 CALLS = {
     "correlate": (lambda rank: ([RNG.normal(size=(3, 4, 2, 3)[:rank])], {}), 4),
@@ -48,8 +49,10 @@ CALLS = {
 def few_are_enough():
     """Nothing is left to SciPy because it is small."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ndimage, "_FEW", {})
-        patch.setattr(ndimage, "_FEW_OF_KERNELS", {})
+        for few in FEW:
+            patch.setattr(ndimage, few, {})
+        for few in ("_FEW_LINES", "_FEW_KERNELS", "_WORTH"):
+            patch.setattr(_filtering, few, 0)
         yield
 
 
@@ -568,7 +571,7 @@ def test_anything(case):
 
 @pytest.mark.parametrize("name", CALLS)
 def test_few_elements_are_scipys(name, monkeypatch):
-    for few in ("_FEW", "_FEW_OF_KERNELS"):
+    for few in FEW:
         monkeypatch.setattr(ndimage, few, dict.fromkeys("fciub", 100))
     positional, options = arguments_of(name, 2)
     for dtype in ("float32", "uint8", "complex64"):
@@ -576,6 +579,11 @@ def test_few_elements_are_scipys(name, monkeypatch):
         expected, actual = both(name, array, *positional, **options)
         np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-5)
         both(name, array, *positional, mode="other", **options)
+    # SciPy's running sums would not be finite again.
+    for ends in ((np.nan, 0), (np.inf, -np.inf), (3e38, 3e38)):
+        line = np.ones(50, np.float32)
+        line[:2] = ends
+        assert (ndimage.uniform_filter1d(line, 3)[4:] == 1).all()
 
 
 # ---- What the engine is told --------------------------------------------------------
