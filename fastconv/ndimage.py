@@ -955,7 +955,7 @@ def uniform_filter1d(
     array([4, 3, 4, 1, 4, 6, 6, 3])
     """
     array = np.asarray(input)
-    along = _axis(axis, array.ndim)
+    along = None if _few_finite(input, dtype) else _axis(axis, array.ndim)
     result = None
     if along is not None:
         result = _averaged(array, (along,), size, output, mode, cval, origin, dtype)
@@ -1021,7 +1021,7 @@ def uniform_filter(
            [6. , 6.5, 7.5, 8.5]], dtype=float32)
     """
     array = np.asarray(input)
-    along = _axes(axes, array.ndim)
+    along = None if _few_finite(input, dtype) else _axes(axes, array.ndim)
     result = None
     if along is not None:
         result = _averaged(array, along, size, output, mode, cval, origin, dtype)
@@ -1030,11 +1030,15 @@ def uniform_filter(
     return result
 
 
-def _is_finite(array: NDArray[Any]) -> bool:
-    """Whether SciPy's running sums are, too."""
+def _few_finite(input: Any, dtype: DTypeLike | None) -> bool:
+    """Whether there are few elements, and SciPy's running sums of them stay finite."""
+    if not _few(input, dtype, _FEW):
+        return False
+    if input.dtype.kind not in "fc":
+        return True
     with np.errstate(over="ignore", invalid="ignore"):
-        total = array.sum()
-        return bool(total - total == 0)
+        squares = np.vdot(input, input)
+        return bool(squares - squares == 0)
 
 
 def _averaged(
@@ -1048,7 +1052,7 @@ def _averaged(
     dtype: DTypeLike | None,
 ) -> NDArray[Any] | None:
     sequences = _each(len(along), size, origin, mode)
-    if sequences is None or (_few(array, dtype, _FEW) and _is_finite(array)):
+    if sequences is None:
         return None
     passes: list[_Pass] = []
     for axis, taps, shift, each in zip(along, *sequences, strict=True):

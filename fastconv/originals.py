@@ -1,21 +1,22 @@
-"""SciPy's own functions, whatever its public names stand for at the moment."""
+"""SciPy's own functions, whatever stands in their place at the moment."""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
-from importlib import import_module
 from typing import Any
 
-_originals: dict[tuple[str, str], Callable[..., Any]] = {}
+_kept: dict[tuple[str, str], Callable[..., Any]] = {}
 
 
 def original(module: str, name: str) -> Callable[..., Any]:
-    """SciPy's own function of that name, as it was when it was first asked for here.
+    """The function called `name` of a module of SciPy, as it was when first asked for.
 
-    Whoever replaces a name of SciPy calls this before.
+    patching.py asks for each one before it replaces any.
     """
-    key = module, name
-    if key not in _originals:
-        # A thread that was late to look must not displace what is there by now.
-        _originals.setdefault(key, getattr(import_module(module), name))
-    return _originals[key]
+    try:
+        return _kept[module, name]
+    except KeyError:
+        function = getattr(importlib.import_module(module), name)
+        # A thread that was late to look must not displace what is kept by now.
+        return _kept.setdefault((module, name), function)
