@@ -168,15 +168,19 @@ _FLOATS: dict[tuple[bool, bool], np.dtype[Any]] = {
 }
 
 
-#: Below how many elements, by the kind of the dtype, SciPy takes less time than to plan a call:
-#: for lines, kernels of any rank and Gaussians.
-_FEW = {"f": 1024, "c": 1024, "i": 8192, "u": 8192, "b": 8192}
-_FEW_OF_KERNELS = {"f": 100, "c": 1024, "i": 2048, "u": 2048, "b": 2048}
-_FEW_OF_GAUSSIANS = {"f": 100, "c": 1024, "i": 1 << 16, "u": 1 << 16, "b": 1 << 16}
+#: Below how many elements SciPy takes less time than to plan a call, of floats and of others.
+_FEW = 1024
+_FEW_OTHERS = 8192
+_FEW_OF_KERNELS = 100
+_FEW_OTHERS_OF_KERNELS = 2048
+_FEW_OF_GAUSSIANS = 100
+_FEW_OTHERS_OF_GAUSSIANS = 1 << 16
 
 
-def _few(input: ArrayLike, dtype: DTypeLike | None, few: Mapping[str, int]) -> bool:
-    return dtype is None and type(input) is np.ndarray and input.size < few.get(input.dtype.kind, 0)
+def _few(input: ArrayLike, dtype: DTypeLike | None, floats: int, others: int) -> bool:
+    if dtype is not None or type(input) is not np.ndarray:
+        return False
+    return input.size < (floats if input.dtype.kind == "f" else others)
 
 
 def _axes(axes: _Axes, rank: int) -> tuple[int, ...] | None:
@@ -321,7 +325,7 @@ def correlate(
            [ 96, 100, 105, 110, 114]])
     """
     result = None
-    if not _few(input, dtype, _FEW_OF_KERNELS):
+    if not _few(input, dtype, _FEW_OF_KERNELS, _FEW_OTHERS_OF_KERNELS):
         result = _filtered(input, weights, output, mode, cval, origin, axes, dtype, False)
     if result is None:
         result = _scipy("correlate")(input, weights, output, mode, cval, origin, axes=axes)
@@ -384,7 +388,7 @@ def convolve(
            [7., 8., 9., 0.]])
     """
     result = None
-    if not _few(input, dtype, _FEW_OF_KERNELS):
+    if not _few(input, dtype, _FEW_OF_KERNELS, _FEW_OTHERS_OF_KERNELS):
         result = _filtered(input, weights, output, mode, cval, origin, axes, dtype, True)
     if result is None:
         result = _scipy("convolve")(input, weights, output, mode, cval, origin, axes=axes)
@@ -490,7 +494,7 @@ def correlate1d(
     array([ 8, 26,  8, 12,  7, 28, 36,  9])
     """
     result = None
-    if not _few(input, dtype, _FEW):
+    if not _few(input, dtype, _FEW, _FEW_OTHERS):
         result = _along(input, np.asarray(weights), axis, output, mode, cval, origin, dtype)
     if result is None:
         result = _scipy("correlate1d")(input, weights, axis, output, mode, cval, origin)
@@ -584,7 +588,7 @@ def convolve1d(
     array([14, 24,  4, 13, 12, 36, 27,  0])
     """
     result, line = None, np.asarray(weights)
-    if not _few(input, dtype, _FEW) and line.ndim == 1 and isinstance(origin, int):
+    if not _few(input, dtype, _FEW, _FEW_OTHERS) and line.ndim == 1 and isinstance(origin, int):
         line = line[::-1].conj()
         shift = -origin - (line.size % 2 == 0)
         result = _along(input, line, axis, output, mode, cval, shift, dtype)
@@ -653,7 +657,9 @@ def gaussian_filter1d(
     """
     result = None
     weights = (
-        None if _few(input, dtype, _FEW_OF_GAUSSIANS) else _gaussian(sigma, order, truncate, radius)
+        None
+        if _few(input, dtype, _FEW_OF_GAUSSIANS, _FEW_OTHERS_OF_GAUSSIANS)
+        else _gaussian(sigma, order, truncate, radius)
     )
     if weights is not None:
         result = _along(input, weights, axis, output, mode, cval, 0, dtype)
@@ -743,7 +749,11 @@ def gaussian_filter(
     """
     array = np.asarray(input)
     result = None
-    along = None if _few(input, dtype, _FEW_OF_GAUSSIANS) else _axes(axes, array.ndim)
+    along = (
+        None
+        if _few(input, dtype, _FEW_OF_GAUSSIANS, _FEW_OTHERS_OF_GAUSSIANS)
+        else _axes(axes, array.ndim)
+    )
     if along is not None:
         passes = _gaussian_passes(along, truncate, sigma, order, mode, radius)
         if passes:
@@ -821,7 +831,11 @@ def gaussian_laplace(
     array = np.asarray(input)
     along = _axes(axes, array.ndim)
     sequences = None if along is None else _each(len(along), sigma)
-    if along is None or sequences is None or _few(input, dtype, _FEW_OF_GAUSSIANS):
+    if (
+        along is None
+        or sequences is None
+        or _few(input, dtype, _FEW_OF_GAUSSIANS, _FEW_OTHERS_OF_GAUSSIANS)
+    ):
         return _scipy("gaussian_laplace")(input, sigma, output, mode, cval, axes=axes, **kwargs)
     given = dict(zip(along, *sequences, strict=True))
     sigmas = [given.get(a, 0) for a in range(array.ndim)]
@@ -885,7 +899,7 @@ def gaussian_gradient_magnitude(
     >>> fastconv.ndimage.gaussian_gradient_magnitude(image, 1).round(1)[2]
     array([3.8, 9.6, 0. , 9.6, 3.8])
     """
-    if _few(input, dtype, _FEW_OF_GAUSSIANS):
+    if _few(input, dtype, _FEW_OF_GAUSSIANS, _FEW_OTHERS_OF_GAUSSIANS):
         return _scipy("gaussian_gradient_magnitude")(
             input, sigma, output, mode, cval, axes=axes, **kwargs
         )
@@ -1032,7 +1046,7 @@ def uniform_filter(
 
 def _few_finite(input: Any, dtype: DTypeLike | None) -> bool:
     """Whether there are few elements, and SciPy's running sums of them stay finite."""
-    if not _few(input, dtype, _FEW):
+    if not _few(input, dtype, _FEW, _FEW_OTHERS):
         return False
     if input.dtype.kind not in "fc":
         return True
@@ -1116,7 +1130,7 @@ def prewitt(
            [2, 3, 1, 0]])
     """
     result = None
-    if not _few(input, dtype, _FEW):
+    if not _few(input, dtype, _FEW, _FEW_OTHERS):
         result = _edges(input, axis, output, mode, cval, dtype, _PREWITT)
     if result is None:
         result = _scipy("prewitt")(input, axis, output, mode, cval)
@@ -1193,7 +1207,7 @@ def sobel(
            [3, 4, 1, 0]])
     """
     result = None
-    if not _few(input, dtype, _FEW):
+    if not _few(input, dtype, _FEW, _FEW_OTHERS):
         result = _edges(input, axis, output, mode, cval, dtype, _SOBEL)
     if result is None:
         result = _scipy("sobel")(input, axis, output, mode, cval)
@@ -1244,7 +1258,7 @@ def laplace(
            [ 0.,  1.,  0.,  0.]])
     """
     array = np.asarray(input)
-    few = _few(input, dtype, _FEW)
+    few = _few(input, dtype, _FEW, _FEW_OTHERS)
     result = None if few else _laplace(array, output, mode, cval, axes, dtype)
     if few or (result is None and array.dtype == bool):
         result = _scipy("laplace")(array, output, mode, cval, axes=axes)
