@@ -8,6 +8,7 @@ and the parameters as the user gave them. It returns
 Nothing here reads an element. Strides are in bytes.
 """
 
+import itertools
 import math
 
 import numpy as np
@@ -195,12 +196,39 @@ def convolution(
     return given.problem(groups, border, stride, sizes, [step]), out.shape, 0
 
 
-def correlation(arrays, strides, pads, padding_mode, stored=None):
-    """One array and one kernel without axes for images and channels."""
+def correlation(arrays, strides, pads, padding_mode, stored=None, kept=None, dilation=1):
+    """One array and one kernel without axes for images and channels.
+
+    `kept`, a byte for each weight, is zero where it is to be left out, whatever it meets.
+    """
     rank = arrays["weight"].ndim
     lifted = {"input": arrays["input"][None], "weight": arrays["weight"][None, None]}
     strides = None if strides is None else (0, *strides)
-    problem, shape, fill = convolution(lifted, strides, rank, 1, pads, 1, 1, padding_mode, stored)
+    problem, shape, fill = convolution(
+        lifted, strides, rank, 1, pads, dilation, 1, padding_mode, stored
+    )
+    if kept is not None:
+        (step,) = problem.steps
+        taps, gather = (list(itertools.compress(a, kept)) for a in (step.taps, step.gather))
+        problem = problem._replace(steps=[step._replace(taps=taps, gather=gather)])
+    return problem, shape[1:], fill
+
+
+def line(arrays, strides, axis, before, after, padding_mode, stored=None, dilation=1):
+    """One array and a line of weights along one of its axes."""
+    given, weight = arrays["input"], arrays["weight"]
+    others = [a for a in range(given.ndim) if a != axis]
+    pads = [(0, 0)] * given.ndim
+    pads[axis] = (before, after)
+    arrays = {"input": given, "weight": np.expand_dims(weight, others)}
+    return correlation(arrays, strides, pads, padding_mode, stored, dilation=dilation)
+
+
+def lines(arrays, strides, pads, padding_mode):
+    """One array and a line of weights along each of its axes."""
+    lifted = {**arrays, "input": arrays["input"][None]}
+    strides = None if strides is None else (0, *strides)
+    problem, shape, fill = spatially_separable(lifted, strides, len(pads), 1, pads, 1, padding_mode)
     return problem, shape[1:], fill
 
 
@@ -403,11 +431,12 @@ def _line_weight(name, weight, axis, rank, channels):
     )
 
 
-def spatially_separable(arrays, strides, rank, stride, padding, dilation):
+def spatially_separable(arrays, strides, rank, stride, padding, dilation, padding_mode="zeros"):
     """One pass along each axis, first to last, for each channel by itself."""
     given = _Input(arrays, rank)
     stride = geometry.per_axis("stride", stride, rank, 1)
     dilation = geometry.per_axis("dilation", dilation, rank, 1)
+    border = geometry.border(padding_mode)
     names = [name for name in arrays if name.startswith("weight")]
     lines = [
         _line_weight(name, arrays[name], axis, rank, given.channels)
@@ -419,6 +448,7 @@ def spatially_separable(arrays, strides, rank, stride, padding, dilation):
     pairs = geometry.padding_pairs(padding, given.sizes, kernel, stride, dilation)
     bias = _bias(arrays, given.channels)
     sizes = geometry.output_sizes(given.sizes, kernel, stride, pairs, dilation)
+    geometry.check_border(given.sizes, pairs, padding_mode)
     out = _Out(given, given.channels, sizes, strides)
     taps = geometry.conv_taps(kernel, pairs, dilation)
     steps = [
@@ -428,7 +458,7 @@ def spatially_separable(arrays, strides, rank, stride, padding, dilation):
         )
         for axis, (_, (per_channel, along)) in enumerate(lines)
     ]  # fmt: skip
-    return given.problem(given.channels, 0, stride, sizes, steps), out.shape, 0
+    return given.problem(given.channels, border, stride, sizes, steps), out.shape, 0
 
 
 def flattened(arrays, strides, rank, stride, padding, dilation):

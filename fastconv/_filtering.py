@@ -1,0 +1,587 @@
+"""How the filters of ndimage.py are computed: lines, boxes, kernels, sums cast to integers.
+
+Arrays are checked by then: of native dtypes, not empty, and `out` overlaps nothing. Borders are
+those of geometry.PADDING_MODES; `fill` is what stands around the array where that is "zeros".
+"""
+
+import functools
+import math
+
+import numpy as np
+
+from fastconv import correlation, geometry, problems
+from fastconv.arrays import call
+
+_NAMES = ("input", "weight")
+_LINES = ("input", "weight0", "weight1", "weight2")
+_FLOAT32 = np.dtype(np.float32)
+_FLOAT64 = np.dtype(np.float64)
+_EPS = {_FLOAT32: 2.0**-23, _FLOAT64: 2.0**-52}
+#: The most taps of lines that are passes over one tile in turn, by the rank of the array.
+_CHAINED = {2: 25, 3: 7}
+#: From how many taps on windows are made of smaller ones.
+_NESTED = 30
+#: And from how many products on.
+_WORTH = 1 << 22
+#: What a pass takes, in taps.
+_PASS = 8
+#: The most taps of a kernel whose zeros are left out; FFTs may be faster with all of more.
+_SPARSE = 400
+#: Below how many elements SciPy is as fast in computing what must be rounded as it does, for lines
+#: and for kernels.
+_FEW_LINES = 1 << 16
+_FEW_KERNELS = 1 << 15
+#: Elements of what is computed in the cache, by NumPy.
+_BLOCK = 1 << 14
+
+
+# ---- Lines --------------------------------------------------------------------------
+
+
+def line(array, weights, axis, pads, border, fill, out, dilation=1):
+    """One pass along an axis; all are of one dtype, which the engine computes in."""
+    given, target, along = array, out, axis
+    if array.ndim > 1 and array.flags.c_contiguous and out.flags.c_contiguous:
+        # Two axes are faster than three, and more are too many.
+        before, after = math.prod(array.shape[:axis]), math.prod(array.shape[axis + 1 :])
+        outer = () if before == 1 < after else (before,)
+        inner = () if after == 1 else (after,)
+        along = len(outer)
+        given, target = (a.reshape((*outer, a.shape[axis], *inner)) for a in (array, out))
+    if given.ndim > 3:
+        lifted = [np.moveaxis(a, axis, -1) for a in (array, out)]
+        for where in np.ndindex(lifted[0].shape[:-3]):
+            call(
+                problems.line,
+                _NAMES,
+                (lifted[0][where], weights),
+                (2, *pads, border, None, dilation),
+                lifted[1][where],
+                "auto",
+            )
+    else:
+        parameters = (along, *pads, border, None, dilation)
+        call(problems.line, _NAMES, (given, weights), parameters, target, "auto")
+    if border == "zeros" and fill != 0:
+        _add_fill(out, weights, axis, pads, fill)
+    return out
+
+
+def _add_fill(result, weights, axis, pads, fill):
+    """What taps beyond the ends of an axis add, if they meet `fill` instead of zeros."""
+    n, taps = result.shape[axis], weights.size
+    sums = np.concatenate([[0.0], np.cumsum(weights, dtype=np.float64)])
+    first = np.arange(n) - pads[0]
+    inside = sums[np.clip(n - first, 0, taps)] - sums[np.clip(-first, 0, taps)]
+    outside = (fill * (sums[-1] - inside)).astype(result.dtype)
+    ends = np.moveaxis(result, axis, -1)
+    low = min(pads[0], n)
+    high = max(n - pads[1], low)
+    ends[..., :low] += outside[:low]
+    ends[..., high:] += outside[high:]
+
+
+def lines(array, passes, dtype, out, fill):
+    """One pass after the other, each (axis, weights, pads, border), computed in `dtype`."""
+    result = np.empty(array.shape, dtype) if out is None else out
+    if dtype.kind == "c":
+        parts = ((array.real, result.real, fill.real), (array.imag, result.imag, fill.imag))
+        for part, into, around in parts:
+            lines(part, passes, into.dtype, into, around)
+        return result
+    array = array.astype(dtype, copy=False)
+    chained = _chained(array, passes, fill)
+    if chained:
+        operands = (array, *(_of_dtype(w, dtype) for _, w, *_ in chained))
+        parameters = (tuple(pads for *_, pads, _ in chained), chained[0][-1])
+        return call(problems.lines, _LINES[: len(operands)], operands, parameters, result)
+    # In turn, so that the last pass writes the result.
+    targets = (result, np.empty(array.shape, dtype) if len(passes) > 1 else None)
+    for left, (axis, weights, *border) in zip(reversed(range(len(passes))), passes, strict=True):
+        into = targets[left % 2]
+        work = weights.size * array.size
+        if weights.size >= _NESTED and work > _WORTH and (weights == weights[0]).all():
+            array = box(array, weights, axis, *border, fill, into)
+        else:
+            array = line(array, _of_dtype(weights, dtype), axis, *border, fill, into)
+    return result
+
+
+@functools.lru_cache(maxsize=256)
+def _single(weights):
+    """The bytes of float64 weights as float32 ones that have the same sum.
+
+    Each alone would be rounded by half an ulp at most, but the sums of gray and of white would be
+    wrong by the same factor all over the image. So the largest ones are rounded up or down, two
+    at the same distance from the middle in the same way.
+    """
+    weights = np.frombuffer(weights)
+    result = weights.astype(np.float32)
+    largest = np.abs(weights).max()
+    rest = weights.sum() - result.sum(dtype=np.float64)
+    if not np.isfinite(rest) or not np.isfinite(result).all() or weights.size > 999:
+        return result
+    half = (weights.size + 1) // 2
+    for k in np.argsort(-np.abs(weights[:half]), kind="stable"):
+        if abs(weights[k]) * 8 < largest:
+            break
+        both = sorted({k, weights.size - 1 - k})
+        for side in both:
+            given = result[side]
+            nearer = np.float32(given + rest / len(both))
+            result[side] = np.clip(nearer, *np.nextafter(given, np.float32([-np.inf, np.inf])))
+        rest = weights.sum() - result.sum(dtype=np.float64)
+    return result
+
+
+def _of_dtype(weights, dtype):
+    return _single(weights.tobytes()) if dtype == _FLOAT32 else weights
+
+
+def _chained(array, passes, fill):
+    """The passes by their axes, if they can and should be one call; else None."""
+    most = _CHAINED.get(array.ndim, 0)
+    border = passes[0][-1]
+    if len(passes) != array.ndim or (border == "zeros" and fill != 0):
+        return None
+    if any(each[1].size > most or each[-1] != border for each in passes):
+        return None
+    return sorted(passes, key=lambda each: each[0])
+
+
+# ---- Boxes --------------------------------------------------------------------------
+
+
+def box(array, weights, axis, pads, border, fill, out):
+    """A line whose weights are equal, at a cost that hardly grows with how many they are.
+
+    A window is made of smaller ones side by side, and these of smaller ones. So nothing is
+    subtracted, and what is not finite goes no further than the windows it is in.
+    """
+    size, weight = weights.size, weights[0]
+    counts, single = _nested(size)
+    reach, given = 1, array
+    for left, count in zip(reversed(range(len(counts))), counts, strict=True):
+        ones = _of_dtype(np.full(count, 1.0 if left else weight), array.dtype)
+        # The first pass goes through the border, for all that the others see of it.
+        around = (pads[0], pads[1] - single) if given is array else (0, 0)
+        if around[1] < 0:
+            around = (pads[0] - 1, 0)
+        into = out
+        if left:
+            shape = list(given.shape)
+            shape[axis] += sum(around) - reach * (count - 1)
+            into = np.empty(shape, given.dtype)
+        given = line(given, ones, axis, around, border, 0, into, reach)
+        reach *= count
+    if single:
+        # One element of each window, at an end of it, is left.
+        source = sources(array.shape[axis], pads, border)
+        source = source[size - 1 :] if pads[1] else source[: array.shape[axis]]
+        last = array.take(source, axis)
+        last *= weight
+        if border == "zeros":
+            np.moveaxis(last, axis, -1)[..., source < 0] = 0
+        out += last
+    if border == "zeros" and fill != 0:
+        _add_fill(out, weights, axis, pads, fill)
+    return out
+
+
+@functools.lru_cache(maxsize=256)
+def _nested(size):
+    """Factors of a window's size or of one less, and how much less: the fewest taps."""
+    best = min((_factored(size - single) + 30 * single, single) for single in (0, 1))
+    single = best[1]
+    return _split(size - single), single
+
+
+@functools.lru_cache(maxsize=1024)
+def _factored(size):
+    """About what the passes of a window cost: their taps, and some for each pass."""
+    return min(
+        [size + _PASS]
+        + [
+            a + _PASS + _factored(size // a)
+            for a in range(2, math.isqrt(size) + 1)
+            if size % a == 0
+        ]
+    )
+
+
+def _split(size):
+    for a in range(2, math.isqrt(size) + 1):
+        if size % a == 0 and a + _PASS + _factored(size // a) == _factored(size):
+            return (a, *_split(size // a))
+    return (size,)
+
+
+def sources(size, pads, border):
+    """Which element of an axis stands at each place of it and its border; -1 is none."""
+    places = np.arange(-pads[0], size + pads[1])
+    if border == "zeros":
+        return np.where((places < 0) | (places >= size), -1, places)
+    return geometry.padded_from(places, size, list(geometry.PADDING_MODES).index(border))
+
+
+# ---- Kernels ------------------------------------------------------------------------
+
+
+def kernel(array, weights, pads, border, fill, dtype, out=None, method="auto"):
+    """Any kernel of the rank of the array, of float64 or complex128, computed in `dtype`.
+
+    Weights that are zero are left out, whatever they meet: NaN times zero is nothing. Where that
+    cannot be and matters, the answer is None.
+    """
+    axes = [a for a, k in enumerate(weights.shape) if k > 1]
+    kept = np.count_nonzero(weights)
+    sparse = kept < weights.size
+    if weights.dtype.kind == "f" and not sparse:
+        factors = None
+        if len(axes) < 2:
+            factors = {(axes or [0])[0]: weights.ravel()}
+        elif method == "auto" and array.size * weights.size > 1 << 16:
+            factors = _factors(weights, axes)
+        if factors:
+            passes = [(axis, w, pads[axis], border) for axis, w in factors.items()]
+            if len(passes) == 1 or border != "zeros" or fill == 0:
+                return lines(array, passes, dtype, out, fill)
+    weights = weights.astype(dtype if dtype.kind == weights.dtype.kind else _real(dtype))
+    if dtype.kind == "f" and array.ndim <= 3 and (border != "zeros" or fill == 0):
+        array = array.astype(dtype, copy=False)
+        parameters = (tuple(pads), border, None)
+        if sparse and kept > 1 and weights.size <= _SPARSE:
+            parameters = (*parameters, (weights != 0).tobytes())
+            sparse, method = False, "direct"
+        result = call(problems.correlation, _NAMES, (array, weights), parameters, out, method)
+    else:
+        result = correlation.correlate(
+            array, weights, pads, border, fill=fill, dtype=dtype, out=out, method=method
+        )
+    return None if sparse and np.isnan(result).any() else result
+
+
+def _real(dtype):
+    return np.empty(0, dtype).real.dtype
+
+
+def _factors(weights, axes):
+    """Lines whose outer product is the kernel but for a few roundings, if passes are cheaper.
+
+    Each product of theirs is the weight within 4 eps of itself, which is what as many roundings
+    of the sums may do.
+    """
+    if weights.size < 2.5 * sum(weights.shape[a] for a in axes):
+        return None
+    at = np.unravel_index(np.argmax(np.abs(weights)), weights.shape)
+    if not np.isfinite(weights[at]):
+        return None
+    factors, product = {}, weights[at]
+    for axis in axes:
+        along = weights[tuple(slice(None) if a == axis else i for a, i in enumerate(at))]
+        factors[axis] = along / weights[at]
+        product = product * np.expand_dims(
+            factors[axis], [a for a in range(weights.ndim) if a != axis]
+        )
+    factors[axes[0]] = factors[axes[0]] * weights[at]
+    close = np.abs(product - weights) <= 4 * _EPS[_FLOAT64] * np.abs(weights)
+    return factors if close.all() else None
+
+
+# ---- Integers -----------------------------------------------------------------------
+
+
+def cast(values, dtype, out=None):
+    """As C casts a double on x86: towards zero, and modulo 2 ** bits where that fits 64."""
+    if dtype == np.uint32:
+        values = values.astype(np.int64)
+    if out is None:
+        return values.astype(dtype)
+    np.copyto(out, values, casting="unsafe")
+    return out
+
+
+def _largest(array):
+    """A bound of the absolute values: that of the dtype, if it is small."""
+    if array.dtype.itemsize <= 2:
+        info = np.iinfo(array.dtype)
+        return max(-info.min, info.max)
+    return max(-int(array.min()), int(array.max()))
+
+
+def integer_boxes(array, passes, dtype, fill):
+    """Passes that each average and cast to an integer dtype; None if SciPy had better do it.
+
+    SciPy's running sums are exact only where sizes are powers of two; else they drift, and what
+    should be an integer may be cast to one less.
+    """
+    for axis, weights, *border in passes:
+        size = weights.size
+        compute = exact(array, float(size), [np.ones(1)], fill, dtype)
+        if size & (size - 1) or compute is None:
+            return None
+        array = cast(lines(array, [(axis, weights, *border)], compute, None, fill), dtype)
+    return array
+
+
+def exact(array, total, weights, fill, dtype):
+    """The dtype in which all sums are exact, if weights are integers; else None.
+
+    `total` is the sum of the absolute weights. The result must fit what is cast to: nothing
+    wraps around in 32 bits, as smaller dtypes do after a cast to that.
+    """
+    if not all((w == np.rint(w)).all() for w in weights) or fill != np.rint(fill):
+        return None
+    bound = max(_largest(array), abs(fill)) * total
+    if bound < 1 << 24:
+        return _FLOAT32
+    most = 1 << (53 if dtype.itemsize == 8 or dtype == np.uint32 else 31)
+    return _FLOAT64 if bound < most else None
+
+
+def integer_lines(array, passes, dtype, fill):
+    """Passes that each cast to an integer dtype; None if SciPy had better compute them."""
+    weights = [w for _, w, *_ in passes]
+    total = math.prod(float(np.abs(w).sum()) for w in weights)
+    compute = exact(array, total, weights, fill, dtype)
+    if compute and (len(passes) == 1 or (fill == 0 and _wraps_late(array, total, dtype))):
+        return cast(lines(array, passes, compute, None, fill), dtype)
+    for each in passes:
+        compute = exact(array, float(np.abs(each[1]).sum()), [each[1]], fill, dtype)
+        if compute:
+            array = cast(lines(array, [each], compute, None, fill), dtype)
+        else:
+            array = _rounded_line(array, each, dtype, fill)
+        if array is None:
+            return None
+    return array
+
+
+def _wraps_late(array, total, dtype):
+    """Whether to cast once is as good as to cast after each pass."""
+    if dtype.itemsize <= 2 or dtype == np.uint32:
+        return True
+    return _largest(array) * total < 1 << (8 * dtype.itemsize - 1)
+
+
+def _precision(array, weights, fill):
+    """The dtype to compute in, and how far that and SciPy's sums may be apart.
+
+    Each is off by less than its terms and a few more roundings, relative to the sum of the
+    absolute products.
+    """
+    largest = max(_largest(array), abs(fill)) * float(np.abs(weights).sum())
+    for dtype in (_FLOAT32, _FLOAT64):
+        tolerance = (weights.size + 8) * _EPS[dtype] * largest
+        if array.dtype.itemsize == 1 and tolerance * weights.size < 0.05:
+            return dtype, tolerance
+    return _FLOAT64, tolerance
+
+
+def _rounded_line(array, each, dtype, fill):
+    """A pass cast to an integer dtype just as SciPy does: the order of its sums matters.
+
+    It does only where the sum is close to an integer. So it is computed in any order, and again
+    in SciPy's order where that is in doubt; None where that is too much.
+    """
+    axis, weights, pads, border = each
+    compute, tolerance = _precision(array, weights, fill)
+    if array.size < _FEW_LINES or not tolerance < 0.01:
+        return None
+    array = np.ascontiguousarray(array)
+    near = lines(array, [each], compute, None, fill)
+    result, doubtful = _truncated(near, tolerance, dtype)
+    if doubtful.size:
+        around = [(0, 0)] * array.ndim
+        around[axis] = pads
+        windows = _Windows(array, doubtful, around, border, fill)
+
+        def at(k):
+            return windows.at(*(k if a == axis else 0 for a in range(array.ndim)))
+
+        if doubtful.size * 20 > array.size:
+            # Most likely much of the image is of one brightness.
+            level = _are_level(array, doubtful, axis, pads, border)
+            values, which = np.unique(at(0)[level], return_inverse=True)
+            sums = _in_order(lambda k: values, weights)
+            result[doubtful[level]] = cast(sums, dtype)[which]
+            doubtful = doubtful[~level]
+            windows.keep(~level)
+        if doubtful.size * 20 > array.size:
+            return None
+        result[doubtful] = cast(_in_order(at, weights), dtype)
+    return result.reshape(array.shape)
+
+
+def _truncated(near, tolerance, dtype):
+    """Sums cast, and which of them, counted flat, might be another integer."""
+    near = near.ravel()
+    result = np.empty(near.size, dtype)
+    shifted, high = np.empty(_BLOCK, near.dtype), np.empty(_BLOCK, dtype)
+    doubtful = [np.empty(0, np.intp)]
+    for start in range(0, near.size, _BLOCK):
+        part, low = (a[start : start + _BLOCK] for a in (near, result))
+        here = slice(part.size)
+        cast(np.add(part, tolerance, out=shifted[here]), dtype, high[here])
+        cast(np.subtract(part, tolerance, out=shifted[here]), dtype, low)
+        different = np.flatnonzero(low != high[here])
+        if different.size:
+            doubtful.append(different + start)
+    return result, np.concatenate(doubtful)
+
+
+def _in_order(at, weights):
+    """The sum of at(k) * weights[k] over k, in the order of scipy.ndimage.correlate1d."""
+    half = weights.size // 2
+    flipped = weights[::-1]
+    for sign in (1, -1):
+        if weights.size % 2 and (np.abs(weights - sign * flipped)[:half] <= _EPS[_FLOAT64]).all():
+            total = at(half) * weights[half]
+            for k in range(half):
+                pair = at(weights.size - 1 - k)
+                total += (at(k) + sign * pair) * weights[k]
+            return total
+    total = at(weights.size - 1) * weights[-1]
+    for k in range(weights.size - 1):
+        total += at(k) * weights[k]
+    return total
+
+
+class _Windows:
+    """What the taps of a kernel meet, for some outputs, by their flat places."""
+
+    def __init__(self, array, places, pads, border, fill):
+        mode = geometry.PADDING_MODES[border]
+        if border != "zeros":
+            padded = np.pad(array, pads, mode)
+        else:
+            # The number around may be none of the array's dtype.
+            padded = np.pad(array.astype(np.float64), pads, mode, constant_values=fill)
+        self.strides = [s // padded.itemsize for s in padded.strides]
+        self.flat = padded.ravel()
+        self.first = np.ravel_multi_index(np.unravel_index(places, array.shape), padded.shape)
+
+    def at(self, *tap):
+        offset = sum(k * s for k, s in zip(tap, self.strides, strict=True))
+        return self.flat[offset:].take(self.first).astype(np.float64)
+
+    def keep(self, which):
+        self.first = self.first[which]
+
+
+def _are_level(array, places, axis, pads, border):
+    """Whether all that the taps of a line meet is one number; not if that is not of the array."""
+    size, stride = array.shape[axis], math.prod(array.shape[axis + 1 :])
+    source = sources(size, pads, border)
+    near = np.lib.stride_tricks.sliding_window_view(source, sum(pads) + 1)
+    first, last = near.min(axis=1), near.max(axis=1)
+    lines = np.moveaxis(array, axis, 0)
+    changes = np.zeros(array.shape, np.int32)
+    steps = np.moveaxis(changes, axis, 0)[1:]
+    np.add.accumulate(lines[1:] != lines[:-1], axis=0, out=steps, dtype=np.int32)
+    changes = changes.ravel()
+    along = places // stride % size
+    ends = [changes[places + (np.maximum(end[along], 0) - along) * stride] for end in (first, last)]
+    return (ends[0] == ends[1]) & (first[along] >= 0)
+
+
+def integer_kernel(array, weights, pads, border, fill, dtype):
+    """Any kernel, cast to an integer dtype; None if SciPy had better compute it."""
+    total = float(np.abs(weights).sum())
+    compute = exact(array, total, [weights], fill, dtype)
+    if compute:
+        factors = _integer_factors(weights) if array.size * weights.size > 1 << 16 else None
+        if factors:
+            passes = [(axis, w, pads[axis], border) for axis, w in factors.items()]
+            if border != "zeros" or fill == 0:
+                return cast(lines(array, passes, compute, None, fill), dtype)
+        near = kernel(array, weights, pads, border, fill, compute, method="direct")
+        return None if near is None else cast(near, dtype)
+    compute, tolerance = _precision(array, weights, fill)
+    if array.size < _FEW_KERNELS or not tolerance < 0.01:
+        return None
+    array = np.ascontiguousarray(array)
+    near = kernel(array, weights, pads, border, fill, compute, method="direct")
+    if near is None:
+        return None
+    result, doubtful = _truncated(near, tolerance, dtype)
+    if doubtful.size * 8 > array.size:
+        return None
+    if doubtful.size:
+        windows = _Windows(array, doubtful, pads, border, fill)
+        sums = np.zeros(doubtful.size)
+        for tap in np.ndindex(weights.shape):
+            if weights[tap]:
+                sums += windows.at(*tap) * weights[tap]
+        result[doubtful] = cast(sums, dtype)
+    return result.reshape(array.shape)
+
+
+def _integer_factors(weights):
+    """Lines of integers whose outer product is the kernel, if passes are cheaper; else None."""
+    axes = [a for a, k in enumerate(weights.shape) if k > 1]
+    if weights.size < 2.5 * sum(weights.shape[a] for a in axes):
+        return None
+    rest = weights.astype(np.int64)
+    factors = {}
+    for axis in axes[:-1]:
+        # One line, divided by what its elements have in common; what is left goes to the others.
+        at = np.unravel_index(np.argmax(np.abs(rest)), rest.shape)
+        along = rest[tuple(slice(None) if a == axis else i for a, i in enumerate(at))]
+        along = along // np.gcd.reduce(along)
+        k = at[axis]
+        left = rest.take([k], axis)
+        if (left % along[k]).any():
+            return None
+        left //= along[k]
+        expanded = np.expand_dims(along, [a for a in range(rest.ndim) if a != axis])
+        if (left * expanded != rest).any():
+            return None
+        factors[axis] = along.astype(np.float64)
+        rest = left
+    factors[axes[-1]] = rest.ravel().astype(np.float64)
+    return factors
+
+
+# ---- Weights ------------------------------------------------------------------------
+
+
+@functools.lru_cache(maxsize=256, typed=True)
+def gaussian_weights(sigma, order, radius):
+    """A sampled Gaussian of sum 1, or its derivative of some order, to correlate with."""
+    variance = sigma * sigma
+    x = np.arange(-radius, radius + 1)
+    # These roundings are SciPy's: sums cast to integers depend on each of them.
+    weights = np.exp(-0.5 / variance * x**2)
+    weights = weights / weights.sum()
+    if order:
+        # Each derivative multiplies the Gaussian by a polynomial p: p' - x / variance * p.
+        polynomial = np.polynomial.Polynomial([1.0])
+        slope = np.polynomial.Polynomial([0.0, -1.0 / variance])
+        for _ in range(order):
+            polynomial = polynomial.deriv() + slope * polynomial
+        weights = polynomial(x) * weights
+    weights = np.ascontiguousarray(weights[::-1], np.float64)
+    weights.flags.writeable = False
+    return weights
+
+
+@functools.lru_cache(maxsize=256)
+def box_weights(size):
+    """A line that averages."""
+    weights = np.full(size, 1 / size)
+    weights.flags.writeable = False
+    return weights
+
+
+@functools.lru_cache(maxsize=64)
+def laplace_weights(rank, axes):
+    """The sum of [1, -2, 1] along some axes, as a kernel of `rank` axes."""
+    weights = np.zeros(tuple(3 if a in axes else 1 for a in range(rank)))
+    centre = tuple(1 if a in axes else 0 for a in range(rank))
+    weights[centre] = -2 * len(axes)
+    for axis in axes:
+        for end in (0, 2):
+            weights[(*centre[:axis], end, *centre[axis + 1 :])] = 1
+    weights.flags.writeable = False
+    return weights
