@@ -69,7 +69,7 @@ def correlate(
         last = range(-len(axes), 0)
         given, target = (np.moveaxis(a, axes, last) for a in (array, result))
         if border == "zeros" and fill != 0:
-            _filled(given, kernel, tuple(pads), fill, target, method)
+            _filled(given, kernel, tuple(pads), fill, target, method, dtype)
         else:
             _correlate(given, kernel, tuple(pads), border, target, method)
     if out is None or direct:
@@ -148,6 +148,8 @@ def _parts(array, axis):
 
 def _as_real(array, kernel, out, rank):
     """A complex correlation (..., channel, spatial) as one of real numbers."""
+    if kernel.dtype.kind != "c" and array.dtype.kind != "c":
+        kernel = kernel.astype(out.dtype)
     if kernel.dtype.kind != "c":
         # Both parts are images.
         array, out = (np.moveaxis(_parts(a[..., None], -1), -1, 0) for a in (array, out))
@@ -197,7 +199,7 @@ def _beyond(array, kernel, pads, border, out, method):
         _correlate(part, kernel, pads, border, into, method)
 
 
-def _filled(array, kernel, pads, fill, out, method):
+def _filled(array, kernel, pads, fill, out, method, dtype):
     """Slabs of the output that see the border from copies of what they see, then the rest."""
     rank = kernel.ndim
     first = array.ndim - rank
@@ -217,6 +219,8 @@ def _filled(array, kernel, pads, fill, out, method):
             around.append((low - start, stop - high) if high > low else (stop - start, 0))
         part = array[(..., *seen)]
         if any(map(any, around)):
+            # What is around may be no number of the array's dtype.
+            part = part.astype(dtype) if np.iscomplexobj(fill) else _of_precision(part, dtype)
             part = np.pad(part, [(0, 0)] * first + around, constant_values=fill)
         into = out[(..., *map(slice, begin, end))]
         _correlate(part, kernel, ((0, 0),) * rank, "zeros", into, method)
