@@ -28,7 +28,7 @@ _TOGETHER = 1 << 20
 #: Points of a transform that are worth more than one thread.
 _WORTH_THREADS = 1 << 15
 #: Microseconds of calls into SciPy and NumPy: for a convolution, and for each of its blocks.
-_CALL, _BLOCK = 60.0, 40.0
+_CALL, _BLOCK = 30.0, 30.0
 
 
 # ---- What it costs ------------------------------------------------------------------
