@@ -28,7 +28,7 @@ _TOGETHER = 1 << 20
 #: Points of a transform that are worth more than one thread.
 _WORTH_THREADS = 1 << 15
 #: Microseconds of calls into SciPy and NumPy: for a convolution, and for each of its blocks.
-_CALL, _BLOCK = 60.0, 40.0
+_CALL, _BLOCK = 30.0, 30.0
 
 
 # ---- What it costs ------------------------------------------------------------------
@@ -37,7 +37,9 @@ _CALL, _BLOCK = 60.0, 40.0
 def _microseconds(lengths, itemsize, lines):
     """Of the transforms of a block there and back, in one thread, `lines` of them together."""
     points = math.prod(lengths)
-    nanoseconds = 0.08 * itemsize**0.75 * (1 if lines > 1 or len(lengths) > 1 else 2.5)
+    # Vectors of scipy.fft are filled with lines side by side.
+    filled = len(lengths) > 1 or (lines > 1 and lines * itemsize >= 16)
+    nanoseconds = 0.08 * itemsize**0.75 * (1 if filled else 2.5)
     if points * itemsize > _TOGETHER:
         nanoseconds *= 1.6
     return points * (2 * nanoseconds * math.log2(max(points, 2)) + itemsize / 8) / 1000
@@ -134,6 +136,7 @@ class _Transforms:
         self.fft = scipy.fft
         self.lengths = lengths
         self.complex = kernel.dtype.kind == "c"
+        self.single = math.prod(kernel.shape[: -len(lengths)]) == 1
         self.spectrum = self.forward(kernel)
 
     def _workers(self, array):
@@ -166,10 +169,9 @@ class _Transforms:
     def through(self, array, wanted):
         """Those elements of its convolution with the kernel."""
         spectrum = self.forward(array)
-        if np.broadcast_shapes(spectrum.shape, self.spectrum.shape) == spectrum.shape:
-            spectrum *= self.spectrum
-        else:
-            spectrum = spectrum * self.spectrum
+        # In place, unless the array is broadcast to many kernels.
+        into = spectrum if self.single else None
+        spectrum = np.multiply(spectrum, self.spectrum, out=into)
         return self.inverse(spectrum, wanted)
 
 

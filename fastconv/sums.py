@@ -180,6 +180,10 @@ def convolve(a, b, window, axes, dtype, method) -> NDArray:
         None if 'fft' meets what is not finite.
     """
     first, counts = window
+    if dtype.kind == "c" and "c" not in (a.dtype.kind, b.dtype.kind):
+        real = np.empty(0, dtype).real.dtype
+        found = convolve(a, b, window, axes, real, method)
+        return found if found is None else found.astype(dtype)
     if dtype.char in FLOATS:
         return _floats(a, b, first, counts, axes, dtype, method)
     if dtype.kind not in "iu":
