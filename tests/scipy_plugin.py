@@ -73,7 +73,8 @@ def _compute_small_problems():
     ]
     assert found, "there is no such limit any more"
     for module, constant in found:
-        setattr(module, constant, -1)
+        limit = getattr(module, constant)
+        setattr(module, constant, dict.fromkeys(limit, -1) if isinstance(limit, dict) else -1)
 
 
 def _tell_apart(ours, scipys):
