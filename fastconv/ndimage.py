@@ -17,8 +17,7 @@ from typing import Any, SupportsIndex, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastconv import _filtering as filtering
-from fastconv import correlation
+from fastconv import correlation, filtering
 from fastconv.originals import original
 
 __all__ = [
@@ -244,8 +243,12 @@ def _passes(operation: _Operation | None, passes: list[_Pass] | None) -> NDArray
 # ---- Kernels and lines -----------------------------------------------------------
 
 
-def _scipy(name: str) -> Callable[..., NDArray[Any]]:
-    return original("scipy.ndimage", name)
+def _scipy(name: str, *args: Any, axes: _Axes = None, **kwargs: Any) -> NDArray[Any]:
+    """What scipy.ndimage makes of a call; not all of its versions know `axes`."""
+    if axes is not None:
+        kwargs["axes"] = axes
+    result: NDArray[Any] = original("scipy.ndimage", name)(*args, **kwargs)
+    return result
 
 
 def correlate(
@@ -328,7 +331,7 @@ def correlate(
     if not _few(input, dtype, _FEW_OF_KERNELS, _FEW_OTHERS_OF_KERNELS):
         result = _filtered(input, weights, output, mode, cval, origin, axes, dtype, False)
     if result is None:
-        result = _scipy("correlate")(input, weights, output, mode, cval, origin, axes=axes)
+        result = _scipy("correlate", input, weights, output, mode, cval, origin, axes=axes)
     return result
 
 
@@ -391,7 +394,7 @@ def convolve(
     if not _few(input, dtype, _FEW_OF_KERNELS, _FEW_OTHERS_OF_KERNELS):
         result = _filtered(input, weights, output, mode, cval, origin, axes, dtype, True)
     if result is None:
-        result = _scipy("convolve")(input, weights, output, mode, cval, origin, axes=axes)
+        result = _scipy("convolve", input, weights, output, mode, cval, origin, axes=axes)
     return result
 
 
@@ -497,7 +500,7 @@ def correlate1d(
     if not _few(input, dtype, _FEW, _FEW_OTHERS):
         result = _along(input, np.asarray(weights), axis, output, mode, cval, origin, dtype)
     if result is None:
-        result = _scipy("correlate1d")(input, weights, axis, output, mode, cval, origin)
+        result = _scipy("correlate1d", input, weights, axis, output, mode, cval, origin)
     return result
 
 
@@ -593,7 +596,7 @@ def convolve1d(
         shift = -origin - (line.size % 2 == 0)
         result = _along(input, line, axis, output, mode, cval, shift, dtype)
     if result is None:
-        result = _scipy("convolve1d")(input, weights, axis, output, mode, cval, origin)
+        result = _scipy("convolve1d", input, weights, axis, output, mode, cval, origin)
     return result
 
 
@@ -664,8 +667,17 @@ def gaussian_filter1d(
     if weights is not None:
         result = _along(input, weights, axis, output, mode, cval, 0, dtype)
     if result is None:
-        result = _scipy("gaussian_filter1d")(
-            input, sigma, axis, order, output, mode, cval, truncate, radius=radius
+        result = _scipy(
+            "gaussian_filter1d",
+            input,
+            sigma,
+            axis,
+            order,
+            output,
+            mode,
+            cval,
+            truncate,
+            radius=radius,
         )
     return result
 
@@ -759,8 +771,17 @@ def gaussian_filter(
         if passes:
             result = _passes(_operation(array, output, cval, dtype), passes)
     if result is None:
-        result = _scipy("gaussian_filter")(
-            input, sigma, order, output, mode, cval, truncate, radius=radius, axes=axes
+        result = _scipy(
+            "gaussian_filter",
+            input,
+            sigma,
+            order,
+            output,
+            mode,
+            cval,
+            truncate,
+            radius=radius,
+            axes=axes,
         )
     return result
 
@@ -836,7 +857,7 @@ def gaussian_laplace(
         or sequences is None
         or _few(input, dtype, _FEW_OF_GAUSSIANS, _FEW_OTHERS_OF_GAUSSIANS)
     ):
-        return _scipy("gaussian_laplace")(input, sigma, output, mode, cval, axes=axes, **kwargs)
+        return _scipy("gaussian_laplace", input, sigma, output, mode, cval, axes=axes, **kwargs)
     given = dict(zip(along, *sequences, strict=True))
     sigmas = [given.get(a, 0) for a in range(array.ndim)]
 
@@ -847,7 +868,7 @@ def gaussian_laplace(
         order[axis] = 2
         return gaussian_filter(input, sigmas, order, output, mode, cval, dtype=dtype, **kwargs)
 
-    return generic_laplace(array, derivative, output, mode, cval, axes=along)
+    return generic_laplace(array, derivative, output, mode, cval, axes=axes)
 
 
 def gaussian_gradient_magnitude(
@@ -900,8 +921,8 @@ def gaussian_gradient_magnitude(
     array([3.8, 9.6, 0. , 9.6, 3.8])
     """
     if _few(input, dtype, _FEW_OF_GAUSSIANS, _FEW_OTHERS_OF_GAUSSIANS):
-        return _scipy("gaussian_gradient_magnitude")(
-            input, sigma, output, mode, cval, axes=axes, **kwargs
+        return _scipy(
+            "gaussian_gradient_magnitude", input, sigma, output, mode, cval, axes=axes, **kwargs
         )
 
     def derivative(
@@ -974,7 +995,7 @@ def uniform_filter1d(
     if along is not None:
         result = _averaged(array, (along,), size, output, mode, cval, origin, dtype)
     if result is None:
-        result = _scipy("uniform_filter1d")(input, size, axis, output, mode, cval, origin)
+        result = _scipy("uniform_filter1d", input, size, axis, output, mode, cval, origin)
     return result
 
 
@@ -1040,7 +1061,7 @@ def uniform_filter(
     if along is not None:
         result = _averaged(array, along, size, output, mode, cval, origin, dtype)
     if result is None:
-        result = _scipy("uniform_filter")(input, size, output, mode, cval, origin, axes=axes)
+        result = _scipy("uniform_filter", input, size, output, mode, cval, origin, axes=axes)
     return result
 
 
@@ -1133,7 +1154,7 @@ def prewitt(
     if not _few(input, dtype, _FEW, _FEW_OTHERS):
         result = _edges(input, axis, output, mode, cval, dtype, _PREWITT)
     if result is None:
-        result = _scipy("prewitt")(input, axis, output, mode, cval)
+        result = _scipy("prewitt", input, axis, output, mode, cval)
     return result
 
 
@@ -1210,7 +1231,7 @@ def sobel(
     if not _few(input, dtype, _FEW, _FEW_OTHERS):
         result = _edges(input, axis, output, mode, cval, dtype, _SOBEL)
     if result is None:
-        result = _scipy("sobel")(input, axis, output, mode, cval)
+        result = _scipy("sobel", input, axis, output, mode, cval)
     return result
 
 
@@ -1261,7 +1282,7 @@ def laplace(
     few = _few(input, dtype, _FEW, _FEW_OTHERS)
     result = None if few else _laplace(array, output, mode, cval, axes, dtype)
     if few or (result is None and array.dtype == bool):
-        result = _scipy("laplace")(array, output, mode, cval, axes=axes)
+        result = _scipy("laplace", array, output, mode, cval, axes=axes)
     if result is not None:
         return result
 
@@ -1362,8 +1383,16 @@ def generic_laplace(
     sequences = None if along is None else _each(len(along), mode)
     operation = _operation(array, output, 0.0, None)
     if not along or sequences is None or operation is None:
-        return _scipy("generic_laplace")(
-            input, derivative2, output, mode, cval, extra_arguments, extra_keywords, axes=axes
+        return _scipy(
+            "generic_laplace",
+            input,
+            derivative2,
+            output,
+            mode,
+            cval,
+            extra_arguments,
+            extra_keywords,
+            axes=axes,
         )
     (modes,) = sequences
     more = extra_keywords or {}
@@ -1432,8 +1461,16 @@ def generic_gradient_magnitude(
     sequences = None if along is None else _each(len(along), mode)
     operation = _operation(array, output, 0.0, None)
     if not along or sequences is None or operation is None:
-        return _scipy("generic_gradient_magnitude")(
-            input, derivative, output, mode, cval, extra_arguments, extra_keywords, axes=axes
+        return _scipy(
+            "generic_gradient_magnitude",
+            input,
+            derivative,
+            output,
+            mode,
+            cval,
+            extra_arguments,
+            extra_keywords,
+            axes=axes,
         )
     (modes,) = sequences
     more = extra_keywords or {}

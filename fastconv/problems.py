@@ -28,10 +28,10 @@ def _deep(values, fill):
 class _Input:
     """The input of a call: batched or not.
 
-    The dtype to compute in is that of the other operands.
+    The dtype to compute in is that of the other operands; the result may be `stored` in another.
     """
 
-    def __init__(self, arrays, rank):
+    def __init__(self, arrays, rank, stored=None):
         array, *_, last = arrays.values()
         if array.ndim not in (rank + 1, rank + 2):
             raise ValueError(
@@ -39,7 +39,8 @@ class _Input:
                 f"without N, got shape {array.shape}"
             )
         self.array = array
-        self.dtype = self.stored = last.dtype
+        self.dtype = last.dtype
+        self.stored = np.dtype(stored) if stored else last.dtype
         self.rank = rank
         self.batch = array.shape[: array.ndim - rank - 1]
         self.channels = array.shape[-rank - 1] if rank else array.shape[-1]
@@ -166,9 +167,7 @@ def convolution(
     """Any (grouped) convolution: one pass. The result may be stored in a dtype of its own."""
     weight = arrays["weight"]
     rank = _rank(weight, rank)
-    given = _Input(arrays, rank)
-    if stored:
-        given.stored = np.dtype(stored)
+    given = _Input(arrays, rank, stored)
     stride = geometry.per_axis("stride", stride, rank, 1)
     dilation = geometry.per_axis("dilation", dilation, rank, 1)
     groups = geometry.integer("groups", groups, 1)
@@ -224,11 +223,13 @@ def line(arrays, strides, axis, before, after, padding_mode, stored=None, dilati
     return correlation(arrays, strides, pads, padding_mode, stored, dilation=dilation)
 
 
-def lines(arrays, strides, pads, padding_mode):
+def lines(arrays, strides, pads, padding_mode, stored=None):
     """One array and a line of weights along each of its axes."""
     lifted = {**arrays, "input": arrays["input"][None]}
     strides = None if strides is None else (0, *strides)
-    problem, shape, fill = spatially_separable(lifted, strides, len(pads), 1, pads, 1, padding_mode)
+    problem, shape, fill = spatially_separable(
+        lifted, strides, len(pads), 1, pads, 1, padding_mode, stored
+    )
     return problem, shape[1:], fill
 
 
@@ -431,9 +432,11 @@ def _line_weight(name, weight, axis, rank, channels):
     )
 
 
-def spatially_separable(arrays, strides, rank, stride, padding, dilation, padding_mode="zeros"):
+def spatially_separable(
+    arrays, strides, rank, stride, padding, dilation, padding_mode="zeros", stored=None
+):
     """One pass along each axis, first to last, for each channel by itself."""
-    given = _Input(arrays, rank)
+    given = _Input(arrays, rank, stored)
     stride = geometry.per_axis("stride", stride, rank, 1)
     dilation = geometry.per_axis("dilation", dilation, rank, 1)
     border = geometry.border(padding_mode)

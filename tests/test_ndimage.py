@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage as scipys
 
-from fastconv import _filtering, ndimage, problems
+from fastconv import filtering, ndimage, problems
 from fastconv.arrays import call
 from fastconv.originals import original
 
@@ -52,7 +52,7 @@ def few_are_enough():
         for few in FEW:
             patch.setattr(ndimage, few, -1)
         for few in ("_FEW_LINES", "_FEW_KERNELS", "_WORTH"):
-            patch.setattr(_filtering, few, -1)
+            patch.setattr(filtering, few, -1)
         yield
 
 
@@ -474,19 +474,19 @@ def test_kernels_that_are_outer_products():
     array = sample((90, 100), "float64")
     column, row = RNG.normal(size=9), RNG.normal(size=11)
     kernel = np.multiply.outer(column, row)
-    assert set(_filtering._factors(kernel, [0, 1])) == {0, 1}
+    assert set(filtering._factors(kernel, [0, 1])) == {0, 1}
     agree("correlate", array, kernel, total=np.abs(kernel).sum(), terms=99)
     agree("convolve", array, kernel, total=np.abs(kernel).sum(), terms=99, origin=(2, -3))
     agree("correlate", array, kernel, mode="constant", cval=3.0, total=np.abs(kernel).sum())
     other = kernel.copy()
     other[3, 4] *= 1 + 1e-14
-    assert _filtering._factors(other, [0, 1]) is None
+    assert filtering._factors(other, [0, 1]) is None
     integers = np.multiply.outer([2, 4, -6, 8, 2], np.multiply.outer([3, 9, 6], [5, 1, 1, 5]))
-    factors = _filtering._integer_factors(integers.astype(float))
+    factors = filtering._integer_factors(integers.astype(float))
     product = np.multiply.outer(np.multiply.outer(factors[0], factors[1]), factors[2])
     assert np.array_equal(product, integers)
     integers[1, 1, 1] += 1
-    assert _filtering._integer_factors(integers.astype(float)) is None
+    assert filtering._integer_factors(integers.astype(float)) is None
     volume = sample((24, 25, 26), "float32")
     kernel = np.multiply.outer(np.multiply.outer(column[:5], row[:5]), column[3:8])
     agree("correlate", volume, kernel, total=np.abs(kernel).sum(), terms=125)
@@ -521,8 +521,8 @@ def test_long_windows():
 def test_means_of_one_brightness():
     """Weights rounded to float32 have the sum that they are to have."""
     for sigma in (0.7, 1.0, 2.0, 5.0):
-        weights = _filtering.gaussian_weights(sigma, 0, int(4 * sigma + 0.5))
-        single = _filtering._single(weights.tobytes())
+        weights = filtering.gaussian_weights(sigma, 0, int(4 * sigma + 0.5))
+        single = filtering._single(weights.tobytes())
         assert abs(single.sum(dtype=np.float64) - 1) < 1e-8
         assert np.array_equal(single, single[::-1])
         assert (np.abs(single - weights) <= 2 * np.spacing(single)).all()

@@ -39,7 +39,9 @@ _BLOCK = 1 << 14
 
 
 def line(array, weights, axis, pads, border, fill, out, dilation=1):
-    """One pass along an axis; all are of one dtype, which the engine computes in."""
+    """One pass along an axis, computed in the dtype of the weights."""
+    stored = None if out.dtype == weights.dtype else out.dtype.name
+    parameters = (*pads, border, stored, dilation)
     given, target, along = array, out, axis
     if array.ndim > 1 and array.flags.c_contiguous and out.flags.c_contiguous:
         # Two axes are faster than three, and more are too many.
@@ -50,18 +52,14 @@ def line(array, weights, axis, pads, border, fill, out, dilation=1):
         given, target = (a.reshape((*outer, a.shape[axis], *inner)) for a in (array, out))
     if given.ndim > 3:
         lifted = [np.moveaxis(a, axis, -1) for a in (array, out)]
-        for where in np.ndindex(lifted[0].shape[:-3]):
-            call(
-                problems.line,
-                _NAMES,
-                (lifted[0][where], weights),
-                (2, *pads, border, None, dilation),
-                lifted[1][where],
-                "auto",
-            )
+        indices = np.ndindex(lifted[0].shape[:-3])
+        parts = [(lifted[0][where], lifted[1][where]) for where in indices]
+        along = 2
     else:
-        parameters = (along, *pads, border, None, dilation)
-        call(problems.line, _NAMES, (given, weights), parameters, target, "auto")
+        parts = [(given, target)]
+    for part, into in parts:
+        operands = part, weights
+        call(problems.line, _NAMES, operands, (along, *parameters), into, "auto", weights.dtype)
     if border == "zeros" and fill != 0:
         _add_fill(out, weights, axis, pads, fill)
     return out
@@ -82,29 +80,47 @@ def _add_fill(result, weights, axis, pads, fill):
 
 
 def lines(array, passes, dtype, out, fill):
-    """One pass after the other, each (axis, weights, pads, border), computed in `dtype`."""
+    """One pass after the other, each (axis, weights, pads, border), computed in `dtype`.
+
+    `out` may be of integers: what the last pass computes is cast to them.
+    """
     result = np.empty(array.shape, dtype) if out is None else out
     if dtype.kind == "c":
         parts = ((array.real, result.real, fill.real), (array.imag, result.imag, fill.imag))
         for part, into, around in parts:
             lines(part, passes, into.dtype, into, around)
         return result
-    array = array.astype(dtype, copy=False)
     chained = _chained(array, passes, fill)
     if chained:
         operands = (array, *(_of_dtype(w, dtype) for _, w, *_ in chained))
-        parameters = (tuple(pads for *_, pads, _ in chained), chained[0][-1])
-        return call(problems.lines, _LINES[: len(operands)], operands, parameters, result)
-    # In turn, so that the last pass writes the result.
-    targets = (result, np.empty(array.shape, dtype) if len(passes) > 1 else None)
+        stored = None if result.dtype == dtype else result.dtype.name
+        parameters = (tuple(pads for *_, pads, _ in chained), chained[0][-1], stored)
+        names = _LINES[: len(operands)]
+        return call(problems.lines, names, operands, parameters, result, dtype=dtype)
+    # In turn, so that the last pass writes the result, unless something is added to that.
+    late = result.dtype != dtype and (fill != 0 or _is_box(array, passes[-1][1]))
+    last = np.empty(array.shape, dtype) if late else result
+    spare = [None, last if last.dtype == dtype else None]
     for left, (axis, weights, *border) in zip(reversed(range(len(passes))), passes, strict=True):
-        into = targets[left % 2]
-        work = weights.size * array.size
-        if weights.size >= _NESTED and work > _WORTH and (weights == weights[0]).all():
-            array = box(array, weights, axis, *border, fill, into)
+        into = last
+        if left:
+            into = spare[1 - left % 2]
+            if into is None:
+                into = spare[1 - left % 2] = np.empty(array.shape, dtype)
+        if _is_box(array, weights):
+            array = box(array.astype(dtype, copy=False), weights, axis, *border, fill, into)
         else:
             array = line(array, _of_dtype(weights, dtype), axis, *border, fill, into)
-    return result
+    return cast(last, result.dtype, result) if late else result
+
+
+def _is_box(array, weights):
+    """Whether a line is one of equal weights, so many that it had better be made of others."""
+    return (
+        weights.size >= _NESTED
+        and weights.size * array.size > _WORTH
+        and (weights == weights[0]).all()
+    )
 
 
 @functools.lru_cache(maxsize=256)
@@ -248,17 +264,18 @@ def kernel(array, weights, pads, border, fill, dtype, out=None, method="auto"):
                 return lines(array, passes, dtype, out, fill)
     weights = weights.astype(dtype if dtype.kind == weights.dtype.kind else _real(dtype))
     if dtype.kind == "f" and array.ndim <= 3 and (border != "zeros" or fill == 0):
-        array = array.astype(dtype, copy=False)
-        parameters = (tuple(pads), border, None)
+        stored = None if out is None or out.dtype == dtype else out.dtype.name
+        parameters = (tuple(pads), border, stored)
         if sparse and kept > 1 and weights.size <= _SPARSE:
             parameters = (*parameters, (weights != 0).tobytes())
             sparse, method = False, "direct"
-        result = call(problems.correlation, _NAMES, (array, weights), parameters, out, method)
+        operands = array, weights
+        result = call(problems.correlation, _NAMES, operands, parameters, out, method, dtype)
     else:
         result = correlation.correlate(
             array, weights, pads, border, fill=fill, dtype=dtype, out=out, method=method
         )
-    return None if sparse and np.isnan(result).any() else result
+    return None if sparse and array.dtype.kind not in "iu" and np.isnan(result).any() else result
 
 
 def _real(dtype):
@@ -320,7 +337,8 @@ def integer_boxes(array, passes, dtype, fill):
         compute = exact(array, float(size), [np.ones(1)], fill, dtype)
         if size & (size - 1) or compute is None:
             return None
-        array = cast(lines(array, [(axis, weights, *border)], compute, None, fill), dtype)
+        passed = [(axis, weights, *border)]
+        array = lines(array, passed, compute, np.empty(array.shape, dtype), fill)
     return array
 
 
@@ -345,11 +363,11 @@ def integer_lines(array, passes, dtype, fill):
     total = math.prod(float(np.abs(w).sum()) for w in weights)
     compute = exact(array, total, weights, fill, dtype)
     if compute and (len(passes) == 1 or (fill == 0 and _wraps_late(array, total, dtype))):
-        return cast(lines(array, passes, compute, None, fill), dtype)
+        return lines(array, passes, compute, np.empty(array.shape, dtype), fill)
     for each in passes:
         compute = exact(array, float(np.abs(each[1]).sum()), [each[1]], fill, dtype)
         if compute:
-            array = cast(lines(array, [each], compute, None, fill), dtype)
+            array = lines(array, [each], compute, np.empty(array.shape, dtype), fill)
         else:
             array = _rounded_line(array, each, dtype, fill)
         if array is None:
@@ -494,9 +512,9 @@ def integer_kernel(array, weights, pads, border, fill, dtype):
         if factors:
             passes = [(axis, w, pads[axis], border) for axis, w in factors.items()]
             if border != "zeros" or fill == 0:
-                return cast(lines(array, passes, compute, None, fill), dtype)
-        near = kernel(array, weights, pads, border, fill, compute, method="direct")
-        return None if near is None else cast(near, dtype)
+                return lines(array, passes, compute, np.empty(array.shape, dtype), fill)
+        out = np.empty(array.shape, dtype)
+        return kernel(array, weights, pads, border, fill, compute, out, method="direct")
     compute, tolerance = _precision(array, weights, fill)
     if array.size < _FEW_KERNELS or not tolerance < 0.01:
         return None
