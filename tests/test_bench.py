@@ -8,9 +8,12 @@ import dataclasses
 import doctest
 import json
 import math
+import re
+import runpy
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -780,6 +783,27 @@ def test_report_of_networks(capsys, monkeypatch):
     assert "whole network" in output
     assert "a row, float32: b computes something else." in output
     assert "a row, float32: c failed. why" in output
+
+
+@pytest.mark.usefixtures("reports")
+def test_page_side_by_side(tmp_path):
+    """The script that writes the page runs; it stops where results differ."""
+    image = pytest.importorskip("PIL.Image")
+    script = runpy.run_path(str(Path(__file__).parents[1] / "docs" / "side_by_side.py"))
+    photo, target = tmp_path / "photo.png", tmp_path / "page.md"
+    grey = np.random.default_rng(0).integers(256, size=(64, 64), dtype=np.uint8)
+    image.fromarray(grey).save(photo)
+    script["main"]([str(photo), "--output", str(target), "--seconds", "0.001"])
+    text = target.read_text("utf-8")
+    for example in script["EXAMPLES"]:
+        assert f"| `scipy.{example.call}` | " in text
+        assert f"| `fastconv.{example.call}` | " in text
+    pictures = re.findall(r"!\[.*\]\((.*)\)", text)
+    assert len(set(pictures)) == len(script["EXAMPLES"])
+    assert all((tmp_path / picture).stat().st_size for picture in pictures)
+    wrong = script["EXAMPLES"][0]._replace(call="photo * (ndimage.__name__ == 'scipy.ndimage')")
+    with pytest.raises(SystemExit, match="off by"):
+        script["measure"](wrong, image.open(photo), tmp_path, 0.001)
 
 
 @pytest.mark.usefixtures("reports")
