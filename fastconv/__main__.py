@@ -92,7 +92,8 @@ def _add_bench(bench: argparse.ArgumentParser) -> None:
         default=["quick"],
         dest="sets",
         metavar="NAME",
-        help="which workloads: networks, classes, quick, all (default: quick)",
+        help="which workloads: networks, classes, quick, all; signal, ndimage, scipy-quick: "
+        "the calls that SciPy has by the same name (default: quick)",
     )
     bench.add_argument(
         "--name", default="", metavar="TEXT", help="only those with TEXT in the name"
@@ -105,7 +106,12 @@ def _add_bench(bench: argparse.ArgumentParser) -> None:
         metavar="N",
         help="numbers of threads, a run for each (default: 1)",
     )
-    bench.add_argument("--dtype", choices=("float32", "float64"), default="float32")
+    bench.add_argument(
+        "--dtype",
+        nargs="+",
+        choices=("float32", "float64", "uint8", "int16", "complex64"),
+        help="what to compute in (default: layers in float32, SciPy's calls in all)",
+    )
     bench.add_argument(
         "--batch", type=_positive, metavar="N", help="images at a time (default: the workload's)"
     )

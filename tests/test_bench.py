@@ -8,9 +8,12 @@ import dataclasses
 import doctest
 import json
 import math
+import re
+import runpy
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,10 +24,12 @@ from fastconv.__main__ import main
 from fastconv.bench import results as figures
 from fastconv.bench.contest import contest
 from fastconv.bench.methods import KEYS
+from fastconv.bench.namesakes import DTYPES, NAMESAKES, QUICK, Namesake, Noise
 from fastconv.bench.passes import recipe
 from fastconv.bench.peer import Call, Peer, Problem, fastest
 from fastconv.bench.peers import PEERS, found
-from fastconv.bench.results import PACKED, PLAIN, Contender, RecordError, Results, Row
+from fastconv.bench.results import FASTEST, PACKED, PLAIN, Contender, RecordError, Results, Row
+from fastconv.bench.rivals import RIVALS, rivals
 from fastconv.bench.timing import Limits, error, settle, take_turns, tolerance
 from fastconv.bench.workloads import CLASSES, FORMS, NETWORKS, WORKLOADS, find, members, select
 
@@ -142,7 +147,113 @@ def test_recipes(row):
     np.testing.assert_allclose(fastconv.channel_shuffle(sum(ends), steps.shuffle), expected)
 
 
+def test_every_namesake_is_a_call_of_scipy():
+    names = {row.name for row in NAMESAKES}
+    assert len({(row.name, row.dtype) for row in NAMESAKES}) == len(NAMESAKES)
+    assert names >= QUICK.keys()
+    assert members()["scipy-quick"] == sum(len(dtypes.split()) for dtypes in QUICK.values())
+    assert members()["signal"] + members()["ndimage"] == members()["scipy"] == len(NAMESAKES)
+    for row in NAMESAKES:
+        assert row.dtype in DTYPES
+        assert row.terms >= 1, row.name
+        assert callable(row.of_module("scipy")), row.name
+        assert callable(row.of_module("fastconv")), row.name
+
+
+def smaller(row):
+    """The same call with small arrays."""
+
+    def cut(one):
+        if not isinstance(one, Noise):
+            return one
+        most = 5 if one.taps else (200, 40, 12)[len(one.shape) - 1]
+        return one._replace(shape=tuple(min(n, most) for n in one.shape))
+
+    return dataclasses.replace(row, arguments=tuple(map(cut, row.arguments)))
+
+
+#: Calls of every kind, small.
+CALLS = list({(row.name, row.dtype): row for row in map(smaller, NAMESAKES)}.values())
+
+
 # ---------------------------------------------------------------- peers
+
+#: How many functions each peer computes; of some SciPy's has several labels.
+FUNCTIONS = {"torch": 2, "opencv": 13, "scipy": 16, "ndimage": 10}
+
+
+@pytest.mark.parametrize("kind", [k for k in PEERS if k.key in RIVALS], ids=lambda kind: kind.key)
+def test_rivals_agree(kind):
+    """Whatever computes a call of SciPy's name computes what fastconv does, in the same dtype."""
+    try:
+        (peer,) = found([kind.key])
+    except ValueError:
+        pytest.skip(f"{kind.label} is not installed")
+    computed = set()
+    for row in CALLS:
+        arguments = row.drawn()
+        expected = row.of_module("fastconv")(*arguments, **row.options)
+        floats = expected.dtype.kind in "fc"
+        allowed = tolerance(row.terms, row.dtype) if floats else peer.units
+        for label, call in rivals(peer, row, arguments, expected.size, threads=1).items():
+            output = call.array(call.run())
+            assert output.dtype == expected.dtype, (label, row.name)
+            assert error(output, expected) <= allowed, (label, row.name, row.dtype)
+            computed.add((label, row.set, row.function))
+    assert len(computed) == FUNCTIONS[kind.key]
+
+
+def test_slow_rivals_are_skipped():
+    (peer,) = found(["scipy"])
+    row = next(row for row in NAMESAKES if row.name == "signal.correlate(512x512, 255x255, 'same')")
+    assert row.dtype == "float32"
+    arguments = row.drawn()
+    calls = rivals(peer, row, arguments, arguments[0].size, threads=1)
+    assert [label for label, call in calls.items() if call is None] == ["SciPy signal direct"]
+
+
+def test_contest_of_a_call(monkeypatch):
+    def some(*_):
+        return {
+            "right": Call(lambda: np.full(32, 2.0)),
+            "wrong": Call(lambda: np.full(32, 2.1)),
+            "broken": Call(lambda: 1 // 0),
+            "slow": None,
+        }
+
+    contests = sys.modules[contest.__module__]
+    monkeypatch.setattr(contests, "rivals", some)
+    monkeypatch.setattr(Namesake, "drawn", lambda _: [np.ones(32), np.ones(2)])
+    row = Namesake("ndimage", "correlate1d", "float64", (Noise((32,)), Noise((2,), taps=True)))
+    result = contest(row, [Made("peer", right)], Limits(1, "float64"), "float64", 0.01)
+    assert result.name == row.name == "ndimage.correlate1d(32, 2)"
+    assert (result.set, result.class_name, result.dtype) == ("ndimage", "ndimage", "float64")
+    assert (result.flops, result.bytes) == (2 * 2 * 32, 8 * (32 + 2 + 32))
+    assert [one.label for one in result.contenders] == [PLAIN, "right", "wrong"]
+    assert result.wrong == ["wrong"]
+    assert result.skipped == ["slow"]
+    assert result.failed["broken"].startswith("ZeroDivisionError: ")
+
+    def refuse(*_):
+        raise RuntimeError("not today\nnor tomorrow")
+
+    monkeypatch.setattr(contests, "rivals", refuse)
+    result = contest(row, [Made("peer", right)], Limits(1, "float64"), "float64", 0.01)
+    assert result.failed == {"peer": "RuntimeError: not today"}
+
+
+def test_hopeless_calls_are_made_once(monkeypatch):
+    """Whoever is slow, and much slower than fastconv, is not called again to be timed."""
+    contests = sys.modules[contest.__module__]
+    monkeypatch.setattr(contests, "LONG", 0.0)
+    monkeypatch.setattr(contests, "HOPELESS", 0)
+    made = []
+    peer = Made("slow", lambda output: made.append(1) or output)
+    limits = Limits(1, "float32")
+    row = contest(find("mission simple"), [peer], limits, "float32", 0.01)
+    assert len(made) == 1
+    assert row.of("slow").turns == 1
+    assert row.of("slow").seconds > 0
 
 
 def problem_of(row, x, weights, expected):
@@ -375,6 +486,18 @@ def test_sums():
     assert figures.by_class(rows) == {"conv": rows}
 
 
+def test_standings():
+    rows = [made_row(0.01, a=0.02), made_row(0.02, a=0.01, b=0.08), made_row(0.01)]
+    rows[0] = dataclasses.replace(rows[0], skipped=["b"])
+    a, b, best = figures.standings(rows)
+    assert (a.label, b.label, best.label) == ("a", "b", FASTEST)
+    assert (a.ratios, a.mean) == ([(0.5, rows[1]), (2.0, rows[0])], pytest.approx(1))
+    assert a.behind == best.behind == [(0.5, rows[1])]
+    assert (b.ratios, b.behind) == ([(4.0, rows[1])], [])
+    assert (a.skipped, b.skipped, best.skipped) == (0, 1, 0)
+    assert figures.standings(rows[2:]) == []
+
+
 def test_gains():
     one = [made_row(0.02, 0.01), made_row(0.01), made_row(5e-4), made_row(0.01)]
     two = [made_row(0.01, 0.008), made_row(0.005), made_row(1e-3), made_row(None)]
@@ -460,6 +583,27 @@ def test_run_and_record(tmp_path):
     assert all(math.isfinite(contender["seconds"]) for contender in row["contenders"])
 
 
+def test_older_records_can_be_read(tmp_path):
+    results = Results("today", {}, {}, {}, [made_row(0.01, a=0.02)])
+    data = results.to_dict()
+    del data["rows"][0]["skipped"]
+    path = tmp_path / "record.json"
+    path.write_text(json.dumps(data))
+    assert bench.read(path) == results
+    del data["rows"][0]["threads"]
+    path.write_text(json.dumps(data))
+    with pytest.raises(RecordError, match="is no record of a run"):
+        bench.read(path)
+
+
+def test_rows_are_run_in_their_dtypes():
+    run = {"containing": "correlate(8x8, 3x3)", "peers": [], "seconds": 0.01}
+    dtypes = [row.dtype for row in bench.run(["ndimage"], **run).rows]
+    assert dtypes == list(DTYPES)
+    dtypes = [row.dtype for row in bench.run(["ndimage"], dtype=("int16", "uint8"), **run).rows]
+    assert dtypes == ["int16", "uint8"]
+
+
 def test_docstring():
     failed, attempted = doctest.testmod(bench)
     assert attempted
@@ -492,7 +636,8 @@ def test_records_that_are_none(tmp_path, text, message):
         ({"threads": [1, 0]}, "threads must be positive, got 0"),
         ({"batch": 0}, "batch must be positive, got 0"),
         ({"seconds": 0}, "seconds must be positive, got 0"),
-        ({"dtype": "float16"}, "dtype must be 'float32' or 'float64', got 'float16'"),
+        ({"dtype": "float16"}, "dtype must be one of float32, .*, complex64, got 'float16'"),
+        ({"dtype": ["int16", "uint8"]}, "no workload of quick is computed in int16 or uint8"),
         ({"peers": ["caffe"]}, "unknown peer 'caffe'"),
     ],
 )
@@ -523,6 +668,52 @@ def test_command(capsys, tmp_path):
     assert f"since {bench.read(record).date}" in capsys.readouterr().out
     assert main([*TINY, "--peers", "--compare", str(record)]) == 0
     assert "No workload of this run is in the earlier one." in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("reports")
+def test_command_of_calls(capsys, tmp_path):
+    record, roofline = tmp_path / "record.json", tmp_path / "roofline.svg"
+    run = ["bench", "--set", "signal", "--name", "correlate(32, 5", "--seconds", "0.01"]
+    run += ["--peers", "scipy"]
+    options = ["--output", str(record), "--plot", str(roofline), "--dtype", "uint8", "float32"]
+    assert main([*run, *options, "--threads", "1", "2"]) == 0
+    output = capsys.readouterr().out
+    assert output.count("signal.correlate(32, 5, 'full')") >= 4
+    for heading in "1 thread, float32:", "2 threads, uint8:", "SciPy's calls in all dtypes":
+        assert heading in output
+    assert "SciPy signal direct" in output
+    assert output.count("2 threads, times as fast as 1 thread: mean ") == 2
+    assert "<svg" in roofline.read_text()
+    assert [(row.dtype, row.threads) for row in bench.read(record).rows] == [
+        *(("uint8", 1), ("float32", 1)),
+        *(("uint8", 2), ("float32", 2)),
+    ]
+    assert main([*run, "--compare", str(record), "--dtype", "uint8"]) == 0
+    assert f"since {bench.read(record).date}" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("reports")
+def test_report_of_calls(capsys):
+    """The rows behind are named, with who is ahead; times of a single call are marked."""
+    from rich.console import Console
+
+    from fastconv.bench import report
+
+    rows = [made_row(0.01, **{"SciPy ndimage": 0.5}), made_row(0.01, a=0.005, b=0.02)]
+    rows = [
+        dataclasses.replace(row, set="ndimage", name=name)
+        for row, name in zip(rows, ("fast", "slow"), strict=True)
+    ]
+    rows[0].contenders[1] = dataclasses.replace(rows[0].contenders[1], turns=1)
+    console = Console(width=200)
+    console.print(report.table_of_calls(rows), report.standings_of(rows))
+    report.show_behind(rows, console)
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["fast", "10", "500*", "50.00", "SciPy", "ndimage", "500*", "50.00"] in lines
+    assert ["slow", "10", "a", "5", "0.50"] in lines
+    assert ["a", "1", "0.50", "1", "0.50", "slow"] in lines
+    assert ["fastest", "peer", "2", "5.00", "1", "0.50", "slow"] in lines
+    assert ["behind", "a", "(0.50):", "slow"] in lines
 
 
 @pytest.mark.usefixtures("reports")
@@ -590,8 +781,29 @@ def test_report_of_networks(capsys, monkeypatch):
     report.show(results, Console(width=110))
     output = capsys.readouterr().out
     assert "whole network" in output
-    assert "a row: b computes something else." in output
-    assert "a row: c failed. why" in output
+    assert "a row, float32: b computes something else." in output
+    assert "a row, float32: c failed. why" in output
+
+
+@pytest.mark.usefixtures("reports")
+def test_page_side_by_side(tmp_path):
+    """The script that writes the page runs; it stops where results differ."""
+    image = pytest.importorskip("PIL.Image")
+    script = runpy.run_path(str(Path(__file__).parents[1] / "docs" / "side_by_side.py"))
+    photo, target = tmp_path / "photo.png", tmp_path / "page.md"
+    grey = np.random.default_rng(0).integers(256, size=(64, 64), dtype=np.uint8)
+    image.fromarray(grey).save(photo)
+    script["main"]([str(photo), "--output", str(target), "--seconds", "0.001"])
+    text = target.read_text("utf-8")
+    for example in script["EXAMPLES"]:
+        assert f"| `scipy.{example.call}` | " in text
+        assert f"| `fastconv.{example.call}` | " in text
+    pictures = re.findall(r"!\[.*\]\((.*)\)", text)
+    assert len(set(pictures)) == len(script["EXAMPLES"])
+    assert all((tmp_path / picture).stat().st_size for picture in pictures)
+    wrong = script["EXAMPLES"][0]._replace(call="photo * (ndimage.__name__ == 'scipy.ndimage')")
+    with pytest.raises(SystemExit, match="off by"):
+        script["measure"](wrong, image.open(photo), tmp_path, 0.001)
 
 
 @pytest.mark.usefixtures("reports")

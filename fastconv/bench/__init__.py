@@ -1,6 +1,7 @@
 """The benchmark: fastconv beside the machine's limits and whatever peers are installed.
 
     workloads.tsv -> workloads -> passes -> peers -> contest -> results -> report
+    namesakes: calls that SciPy has, too -> rivals
 
 `python -m fastconv bench` is its command line (command.py); `run` is the same for Python.
 """
@@ -8,6 +9,7 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 from collections.abc import Callable, Sequence
 from contextlib import closing
 
@@ -17,6 +19,7 @@ import fastconv
 from fastconv.bench import machine
 from fastconv.bench.contest import contest
 from fastconv.bench.methods import Method
+from fastconv.bench.namesakes import DTYPES
 from fastconv.bench.peers import found
 from fastconv.bench.results import Contender, Results, Row, read
 from fastconv.bench.timing import Limits
@@ -30,7 +33,7 @@ def run(
     *,
     containing: str = "",
     threads: Sequence[int] = (1,),
-    dtype: Dtype = "float32",
+    dtype: Dtype | Sequence[Dtype] | None = None,
     batch: int | None = None,
     peers: Sequence[str] | None = None,
     seconds: float = 1.0,
@@ -50,10 +53,13 @@ def run(
         Only workloads whose name contains this.
     threads : sequence of int, default (1,)
         How many threads fastconv and its peers may use, one run after the other.
-    dtype : {'float32', 'float64'}
-        What to compute in. Peers without float64 do not take part then.
+    dtype : {'float32', 'float64', 'uint8', 'int16', 'complex64'}, or several of them, optional
+        What to compute in: layers in float32 by default, or in float64, where peers that do not
+        have it do not take part; rows of 'signal' and 'ndimage' are in a dtype each, and only
+        those in one of these take part, by default all.
     batch : int, optional
-        How many images to compute at a time, instead of as many as each workload has.
+        How many images to compute at a time, instead of as many as each workload has; of
+        layers only.
     peers : sequence of str, optional
         Which peers take part; by default all that are installed, of 'torch', 'onnxruntime',
         'openvino', 'ncnn', 'jax', 'opencv', 'scipy' (its signal module) and 'ndimage' (SciPy's).
@@ -107,11 +113,19 @@ def run(
     for name, given in numbers.items():
         if not all(number > 0 for number in given):
             raise ValueError(f"{name} must be positive, got {min(given)}")
-    if dtype not in ("float32", "float64"):
-        raise ValueError(f"dtype must be 'float32' or 'float64', got {dtype!r}")
-    rows = [row.of_batch(batch) for row in select(sets, containing)]
-    if not rows:
+    dtypes = [dtype] if isinstance(dtype, str) else dtype or DTYPES
+    if unknown := [wanted for wanted in dtypes if wanted not in DTYPES]:
+        raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {unknown[0]!r}")
+    chosen = [row.of_batch(batch) for row in select(sets, containing)]
+    if not chosen:
         raise ValueError(f"no workload of {', '.join(sets)} has {containing!r} in its name")
+    rows = {
+        each: [row for row in chosen if each in (row.dtypes if dtype else row.dtypes[:1])]
+        for each in dtypes
+    }
+    total = len(threads) * sum(map(len, rows.values()))
+    if not total:
+        raise ValueError(f"no workload of {', '.join(sets)} is computed in {' or '.join(dtypes)}")
     contenders = found(peers)
     results = Results(
         datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -120,13 +134,14 @@ def run(
         | {peer.label: peer.version for peer in contenders if not isinstance(peer, Method)},
         fastconv.show_config("dicts") or {},
     )
-    total = len(rows) * len(threads)
-    for number in threads:
-        with closing(Limits(number, dtype)) as limits, fastconv.num_threads(number):
-            for row in rows:
+    for number, (each, some) in itertools.product(threads, rows.items()):
+        if not some:
+            continue
+        with closing(Limits(number, each)) as limits, fastconv.num_threads(number):
+            for row in some:
                 if progress:
                     progress(results, total, row.name)
-                results.rows.append(contest(row, contenders, limits, dtype, seconds))
+                results.rows.append(contest(row, contenders, limits, each, seconds))
     if progress:
         progress(results, total, "")
     return results

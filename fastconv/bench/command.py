@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from fastconv import bench
 from fastconv.bench import growth, report
 from fastconv.bench.methods import KEYS
+from fastconv.bench.namesakes import SETS
 from fastconv.bench.peers import PEERS
 from fastconv.bench.results import RecordError, Results, read
 from fastconv.bench.workloads import CLASSES, members, select
@@ -129,6 +130,9 @@ def show_sets(console: Console) -> None:
     about = {"quick": "some that everybody knows", "all": "all of them"}
     about[growth.SET] = "layers of more and more outputs, or channels"
     about |= {name: text for name, (text, _) in CLASSES.items()}
+    about |= {name: f"calls of fastconv.{name}, beside those of scipy.{name}" for name in SETS}
+    about["scipy"] = "both of these, which are not in all"
+    about["scipy-quick"] = "some of both that everybody knows"
     for name, count in members().items():
         table.add_row(name, str(count), about.get(name, ""))
     console.print(table)

@@ -20,6 +20,7 @@ class OpenCV(Peer):
     """filter2D and sepFilter2D, on one plane after the other."""
 
     key, label, double = "opencv", "OpenCV", True
+    units = 3  # it rounds once; SciPy cuts off after each pass. GaussianBlur has coarse weights.
     needs = ("cv2",)
 
     def prepare(self, problem: Problem) -> Call | None:

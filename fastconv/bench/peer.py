@@ -48,6 +48,8 @@ class Peer:
         Whether it has weights in its own order before the call, as `fastconv.pack` does.
     double : bool
         Whether it computes in float64.
+    units : int
+        How far off integers may be.
     needs : tuple of str
         The modules to import, the one whose version counts first.
     """
@@ -56,6 +58,7 @@ class Peer:
     label: str
     packs = False
     double = False
+    units = 1
     needs: tuple[str, ...]
 
     def __init__(self) -> None:

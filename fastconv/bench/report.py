@@ -11,7 +11,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from fastconv.bench.namesakes import SETS
 from fastconv.bench.results import (
+    FASTEST,
+    Contender,
     Gain,
     Results,
     Row,
@@ -19,6 +22,7 @@ from fastconv.bench.results import (
     by_class,
     gains,
     roofs,
+    standings,
     summary,
     whole,
 )
@@ -30,6 +34,12 @@ for the multiply-adds at its peak or, marked m, to touch the memory once. ratio:
 long as fastconv the peer takes. ONNX Runtime, OpenVINO and ncnn, whose weights are in an order of \
 their own before the call, are compared with packed weights, the others with plain ones; the peer \
 shown is the one with the smaller ratio. mean: geometric mean.
+"""
+
+NOTES_ON_CALLS = """
+times as long: as fastconv's call of the same name takes. behind: rows where the peer is faster. \
+skipped: rows that would take the peer more than about two seconds; *: ten times as slow as \
+the fastest, called once. Integers may be off by one, OpenCV's by three.
 """
 
 
@@ -75,20 +85,28 @@ def show(results: Results, console: Console, before: Results | None = None) -> N
             f"[bold]{heading(*group)}[/]: at best {figure(peak / 1e9)} GFLOP/s, "
             f"{figure(memory / 1e9)} GB/s of memory\n"
         )
-        console.print(table_of(rows))
-        for extra in (summary_of(rows), networks_of(rows)):
-            if extra.row_count:
+        calls = [row for row in rows if row.set in SETS]
+        layers = [row for row in rows if row.set not in SETS]
+        tables = [table_of(layers), summary_of(layers), networks_of(layers)]
+        for table in (*tables, table_of_calls(calls), standings_of(calls)):
+            if table.row_count:
+                console.print(table)
                 console.print()
-                console.print(extra)
-        console.print()
-    for group in sorted(found)[1:]:
-        show_gains(found[min(found)], found[group], console)
+        show_behind(calls, console)
+    for threads, dtype in sorted(found):
+        fewest = min(number for number, other in found if other == dtype)
+        if threads > fewest:
+            show_gains(found[fewest, dtype], found[threads, dtype], console)
+    for threads in sorted({number for number, _ in found}):
+        show_standings(results, threads, console)
     console.print(NOTES.strip())
+    if any(row.set in SETS for row in results.rows):
+        console.print(NOTES_ON_CALLS.strip())
     for row in results.rows:
         for label in row.wrong:
-            console.print(f"[bold red]{row.name}: {label} computes something else.[/]")
+            console.print(f"[bold red]{row.name}, {row.dtype}: {label} computes something else.[/]")
         for label, reason in row.failed.items():
-            console.print(f"{row.name}: {label} failed. {reason}", markup=False)
+            console.print(f"{row.name}, {row.dtype}: {label} failed. {reason}", markup=False)
     if before is not None:
         console.print()
         common = comparison_of(results, before)
@@ -161,6 +179,65 @@ def table_of(rows: list[Row]) -> Table:
             coloured(row.ratio),
         )
     return table
+
+
+def table_of_calls(rows: list[Row]) -> Table:
+    """Give each of SciPy's calls a line: ours, SciPy's, and the fastest peer's time."""
+    table = new_table(
+        *("call", "ms", "SciPy\nms", "times\nas long"), *("fastest peer", "ms", "ratio")
+    )
+    table.columns[-3].justify = "left"
+    for row in rows:
+        ours, opponent = row.ours().seconds, row.opponent
+        scipy = row.of(f"SciPy {row.set}")
+        times = scipy.seconds / ours if scipy and scipy.seconds and ours else None
+        table.add_row(
+            row.name,
+            milliseconds(ours),
+            *(clocked(scipy), coloured(times)),
+            *(opponent.label if opponent else "", clocked(opponent), coloured(row.ratio)),
+        )
+    return table
+
+
+def clocked(one: Contender | None) -> str:
+    """Write the time of a peer, marked if it was called but once."""
+    if one is None:
+        return ""
+    return milliseconds(one.seconds) + "*" * (one.turns == 1)
+
+
+def standings_of(rows: list[Row]) -> Table:
+    """Sum SciPy's calls up for each peer."""
+    table = new_table("peer", "rows", "skipped", "times as long\n(mean)", "behind", "worst", "")
+    table.columns[-1].justify, table.columns[-1].no_wrap = "left", False
+    for one in standings(rows):
+        lowest, worst = one.ratios[0]
+        table.add_row(
+            one.label,
+            *(str(len(one.ratios)), str(one.skipped or ""), coloured(one.mean)),
+            *(str(len(one.behind) or ""), coloured(lowest), worst.name),
+        )
+    return table
+
+
+def show_behind(rows: list[Row], console: Console) -> None:
+    """Name SciPy's calls that some peer is faster at."""
+    behind = [one.behind for one in standings(rows) if one.label == FASTEST]
+    for ratio, row in behind[0] if behind else []:
+        peer = row.opponent.label if row.opponent else ""
+        console.print(f"behind {peer} ({ratio:.2f}): {row.name}", markup=False, soft_wrap=True)
+    if rows:
+        console.print()
+
+
+def show_standings(results: Results, threads: int, console: Console) -> None:
+    """Sum SciPy's calls up over all dtypes, if there are several."""
+    rows = [row for row in results.rows if row.threads == threads and row.set in SETS]
+    if len({row.dtype for row in rows}) > 1:
+        console.print(f"[bold]{count(threads)}[/], SciPy's calls in all dtypes\n")
+        console.print(standings_of(rows))
+        console.print()
 
 
 def milliseconds(seconds: float | None) -> str:
@@ -275,7 +352,8 @@ def draw(axis: Any, rows: list[Row]) -> None:
         ylabel="GFLOP/s",
     )
     looks = class_looks()
-    for name, members in sorted(by_class(rows).items(), key=lambda item: [*CLASSES].index(item[0])):
+    order = [*looks]
+    for name, members in sorted(by_class(rows).items(), key=lambda item: -order.index(item[0])):
         colour, marker = looks[name]
         for row in members:
             if (opponent := row.opponent) and opponent.seconds:
@@ -326,4 +404,4 @@ def class_looks() -> dict[str, tuple[Any, str]]:
 
     colours = [colormaps["tab10"](i) for i in range(10)]
     looks = [(colour, marker) for marker in "oD" for colour in colours]
-    return dict(zip(reversed(CLASSES), looks, strict=False))
+    return dict(zip((*reversed(CLASSES), *SETS), looks, strict=False))

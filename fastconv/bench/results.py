@@ -80,6 +80,8 @@ class Row:
         fastconv first.
     failed : dict
         Why peers that should have taken part did not, by their names.
+    skipped : list of str
+        Peers that would have taken too long.
     """
 
     kind: str
@@ -99,6 +101,7 @@ class Row:
     memory: float
     contenders: list[Contender]
     failed: dict[str, str] = field(default_factory=dict)
+    skipped: list[str] = field(default_factory=list)
 
     @property
     def key(self) -> tuple[str, str, int, int]:
@@ -110,11 +113,16 @@ class Row:
         ours = {contender.packed: contender for contender in self.contenders if contender.ours}
         return ours.get(packed, ours[False])
 
+    def of(self, label: str) -> Contender | None:
+        """Give the contender of that name."""
+        return next((one for one in self.contenders if one.label == label), None)
+
     def time(self, label: str) -> float | None:
         """Give the seconds of a contender; packed weights that a call has not are plain ones."""
         if label == PACKED:
             return self.ours(packed=True).seconds
-        return next((one.seconds for one in self.contenders if one.label == label), None)
+        one = self.of(label)
+        return one.seconds if one else None
 
     @property
     def best(self) -> Contender:
@@ -244,7 +252,11 @@ def read(path: Path) -> Results:
         results = Results(**{name: data[name] for name in names})
         results.rows = [
             Row(
-                **{name: line[name] for name in Row.__dataclass_fields__ if name != "contenders"},
+                # An older record may lack what has a default.
+                **{
+                    name: line[name]
+                    for name in Row.__dataclass_fields__.keys() & line.keys() - {"contenders"}
+                },
                 contenders=[Contender(**contender) for contender in line["contenders"]],
             )
             for line in data["rows"]
@@ -277,6 +289,60 @@ def summary(rows: list[Row]) -> Summary | None:
     mean = statistics.geometric_mean(ratio for ratio, _ in compared)
     worst = min(compared, key=lambda pair: pair[0])[1]
     return Summary(len(compared), mean, worst, sum(ratio < 1 for ratio, _ in compared))
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a peer did, in all rows that it took part in and not just where it was fastest.
+
+    Attributes
+    ----------
+    label : str
+        The peer's.
+    ratios : list of (float, Row)
+        How many times as long as fastconv it takes, the smallest ratio first.
+    skipped : int
+        In how many rows it would have taken too long.
+    """
+
+    label: str
+    ratios: list[tuple[float, Row]]
+    skipped: int
+
+    @property
+    def mean(self) -> float:
+        """The geometric mean of the ratios."""
+        return statistics.geometric_mean(ratio for ratio, _ in self.ratios)
+
+    @property
+    def behind(self) -> list[tuple[float, Row]]:
+        """The rows where the peer is faster."""
+        return [(ratio, row) for ratio, row in self.ratios if ratio < 1]
+
+
+#: Stands for the fastest peer of each row.
+FASTEST = "fastest peer"
+
+
+def standings(rows: list[Row]) -> list[Standing]:
+    """Compare with each peer by itself, and last with the fastest one of each row."""
+    labels = dict.fromkeys(
+        label
+        for row in rows
+        for label in (*(one.label for one in row.contenders if not one.ours), *row.skipped)
+    )
+    found = []
+    for label in (*labels, FASTEST):
+        ratios = []
+        for row in rows:
+            ours = row.ours().seconds
+            theirs = row.ratio if label == FASTEST else row.time(label)
+            if theirs is not None and ours is not None:
+                ratios.append((theirs if label == FASTEST else theirs / ours, row))
+        skipped = sum(label in row.skipped for row in rows)
+        if ratios:
+            found.append(Standing(label, sorted(ratios, key=lambda pair: pair[0]), skipped))
+    return found
 
 
 def roofs(rows: list[Row]) -> tuple[float, float]:

@@ -132,7 +132,7 @@ class Limits:
 
     def __init__(self, threads: int, dtype: str):
         self.threads = threads
-        self.double = dtype == "float64"
+        self.double = dtype == "float64"  # other numbers are computed in float32, mostly
         self.pool = ThreadPoolExecutor(threads) if threads > 1 else None
         self.large, self.touched = self.copy(self.MOST)
 
@@ -182,12 +182,17 @@ class Limits:
 
 
 def error(output: Any, expected: Any) -> float:
-    """The largest difference relative to the largest number expected; NaN for another shape."""
+    """The largest difference relative to the largest number expected; NaN for another shape.
+
+    Of integers it is the largest difference itself.
+    """
     if output.shape != expected.shape:
         return math.nan
+    if expected.dtype.kind in "iu":
+        return float(np.abs(np.subtract(output, expected, dtype=np.float64)).max(initial=0))
     difference = np.subtract(output, expected)
     largest = float(np.abs(expected).max(initial=0))
-    off = float(np.abs(difference, out=difference).max(initial=0))
+    off = float(np.abs(difference).max(initial=0))
     return off / largest if largest else off
 
 

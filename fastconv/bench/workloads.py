@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import fastconv
+from fastconv.bench.namesakes import NAMESAKES, SETS, Namesake
 
-Dtype: TypeAlias = Literal["float32", "float64"]
+Dtype: TypeAlias = Literal["float32", "float64", "uint8", "int16", "complex64"]
 
 
 class Form(NamedTuple):
@@ -89,10 +90,15 @@ class Workload:
         names = {"all", self.set, *self.classes, "quick" if self.quick else ""}
         return frozenset(names - {""})
 
-    def arrays(self, dtype: Dtype = "float32") -> list[NDArray[Any]]:
+    @property
+    def dtypes(self) -> tuple[str, ...]:
+        """What the row can be computed in; the first one is what it is computed in by default."""
+        return "float32", "float64"
+
+    def arrays(self, dtype: str = "float32") -> list[NDArray[Any]]:
         """Noise in the shapes of the row: the input, then the weights."""
         noise = np.random.default_rng(0)
-        return [noise.standard_normal(shape, dtype) for shape in self.form.shapes]
+        return [noise.standard_normal(shape, np.dtype(dtype)) for shape in self.form.shapes]
 
     @property
     def layer(self) -> str:
@@ -118,7 +124,7 @@ def find(name: str) -> Workload:
     return next(row for row in WORKLOADS if row.name == name)
 
 
-def select(sets: Iterable[str], containing: str = "") -> list[Workload]:
+def select(sets: Iterable[str], containing: str = "") -> list[Workload | Namesake]:
     """Give the rows of some sets whose name contains a text, each once, in the table's order.
 
     Raises
@@ -131,16 +137,22 @@ def select(sets: Iterable[str], containing: str = "") -> list[Workload]:
         raise ValueError(
             f"there is no set of workloads {unknown[0]!r}, expected some of {', '.join(members())}"
         )
-    return [
-        row for row in WORKLOADS if row.sets & wanted and containing.lower() in row.name.lower()
-    ]
+    return [row for row in _rows() if row.sets & wanted and containing.lower() in row.name.lower()]
+
+
+def _rows() -> list[Workload | Namesake]:
+    return [*WORKLOADS, *NAMESAKES]
 
 
 def members() -> dict[str, int]:
-    """Count the rows of each set: quick and all, then classes, then networks and collections."""
+    """Count the rows of each set: quick and all, then classes, then networks and collections.
+
+    Last are the calls that SciPy has by the same name, which are not in `all`.
+    """
     names = ["quick", "all", *CLASSES, *(row.set for row in WORKLOADS if row.set)]
+    names += ["scipy-quick", "scipy", *SETS]
     counts = dict.fromkeys(names, 0)
-    for row in WORKLOADS:
+    for row in _rows():
         for name in row.sets:
             counts[name] += 1
     return counts
