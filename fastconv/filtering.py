@@ -11,8 +11,11 @@ import numpy as np
 
 from fastconv import correlation, geometry, problems
 from fastconv.arrays import call
+from fastconv.engine import planning
+from fastconv.engine.dispatch import kernels
+from fastconv.engine.threads import get_num_threads, team_started
 
-_NAMES = ("input", "weight")
+_NAMES = ("input", "weight", "bias")
 _LINES = ("input", "weight0", "weight1", "weight2")
 _FLOAT32 = np.dtype(np.float32)
 _FLOAT64 = np.dtype(np.float64)
@@ -31,14 +34,14 @@ _SPARSE = 400
 #: and for kernels.
 _FEW_LINES = 1 << 16
 _FEW_KERNELS = 1 << 15
-#: Elements of what is computed in the cache, by NumPy.
-_BLOCK = 1 << 14
+#: The longest means of integers that are sums of their own.
+_RUNNING = 15
 
 
 # ---- Lines --------------------------------------------------------------------------
 
 
-def line(array, weights, axis, pads, border, fill, out, dilation=1):
+def line(array, weights, axis, pads, border, fill, out, dilation=1, bias=None):
     """One pass along an axis, computed in the dtype of the weights."""
     stored = None if out.dtype == weights.dtype else out.dtype.name
     parameters = (*pads, border, stored, dilation)
@@ -58,7 +61,7 @@ def line(array, weights, axis, pads, border, fill, out, dilation=1):
     else:
         parts = [(given, target)]
     for part, into in parts:
-        operands = part, weights
+        operands = part, weights, bias
         call(problems.line, _NAMES, operands, (along, *parameters), into, "auto", weights.dtype)
     if border == "zeros" and fill != 0:
         _add_fill(out, weights, axis, pads, fill)
@@ -108,7 +111,7 @@ def lines(array, passes, dtype, out, fill):
             if into is None:
                 into = spare[1 - left % 2] = np.empty(array.shape, dtype)
         if _is_box(array, weights):
-            array = box(array.astype(dtype, copy=False), weights, axis, *border, fill, into)
+            array = box(array, weights, axis, *border, fill, dtype, into)
         else:
             array = line(array, _of_dtype(weights, dtype), axis, *border, fill, into)
     return cast(last, result.dtype, result) if late else result
@@ -168,8 +171,16 @@ def _chained(array, passes, fill):
 # ---- Boxes --------------------------------------------------------------------------
 
 
-def box(array, weights, axis, pads, border, fill, out):
-    """A line whose weights are equal, at a cost that hardly grows with how many they are.
+def box(array, weights, axis, pads, border, fill, dtype, out):
+    """A line whose weights are equal, at a cost that does not grow with how many they are."""
+    mean = weights[0] * weights.size == 1
+    if mean and running(array, axis, weights.size, pads, border, fill, out):
+        return out
+    return nested(array.astype(dtype, copy=False), weights, axis, pads, border, fill, out)
+
+
+def nested(array, weights, axis, pads, border, fill, out):
+    """The same, at a cost that hardly grows.
 
     A window is made of smaller ones side by side, and these of smaller ones. So nothing is
     subtracted, and what is not finite goes no further than the windows it is in.
@@ -202,6 +213,36 @@ def box(array, weights, axis, pads, border, fill, out):
     if border == "zeros" and fill != 0:
         _add_fill(out, weights, axis, pads, fill)
     return out
+
+
+def running(array, axis, size, pads, border, fill, out):
+    """Means of windows by running sums, with SciPy's bits; returns whether all is finite.
+
+    If not, what is not finite has spoilt the rest of its line.
+    """
+    before, n, after = (
+        math.prod(array.shape[:axis]), array.shape[axis], math.prod(array.shape[axis + 1 :])
+    )  # fmt: skip
+    shape = (1, before, n) if after == 1 else (before, n, after)
+    given = array.reshape(shape)
+    target = out.reshape(shape) if out.flags.c_contiguous else np.empty(shape, out.dtype)
+    along, across = (2, 1) if after == 1 else (1, 2)
+    numbers = np.array(
+        [
+            given.strides[0], target.strides[0], shape[0], given.strides[along],
+            given.strides[across], target.strides[along], target.strides[across], shape[across], n,
+            size, kernels.NUMBERS[array.dtype.name], kernels.NUMBERS[out.dtype.name],
+        ],
+        np.intp,
+    )  # fmt: skip
+    threads = planning.worth(get_num_threads(), array.size * 4)
+    if threads > 1:
+        team_started()
+    places = sources(n, pads, border)
+    finite = kernels.run_means(given, target, numbers, places, fill, after > 1, threads)
+    if target.base is not out and target is not out:
+        out[...] = target.reshape(out.shape)
+    return finite
 
 
 @functools.lru_cache(maxsize=256)
@@ -269,7 +310,7 @@ def kernel(array, weights, pads, border, fill, dtype, out=None, method="auto"):
         if sparse and kept > 1 and weights.size <= _SPARSE:
             parameters = (*parameters, (weights != 0).tobytes())
             sparse, method = False, "direct"
-        operands = array, weights
+        operands = array, weights, None
         result = call(problems.correlation, _NAMES, operands, parameters, out, method, dtype)
     else:
         result = correlation.correlate(
@@ -327,19 +368,30 @@ def _largest(array):
 
 
 def integer_boxes(array, passes, dtype, fill):
-    """Passes that each average and cast to an integer dtype; None if SciPy had better do it.
-
-    SciPy's running sums are exact only where sizes are powers of two; else they drift, and what
-    should be an integer may be cast to one less.
-    """
-    for axis, weights, *border in passes:
-        size = weights.size
-        compute = exact(array, float(size), [np.ones(1)], fill, dtype)
-        if size & (size - 1) or compute is None:
-            return None
-        passed = [(axis, weights, *border)]
-        array = lines(array, passed, compute, np.empty(array.shape, dtype), fill)
+    """Passes that each average and cast to an integer dtype, as SciPy does."""
+    for axis, weights, pads, border in passes:
+        out = np.empty(array.shape, dtype)
+        compute = _shifted(array, weights.size, fill)
+        if compute and weights.size <= _RUNNING:
+            half = np.array([0.5 / weights.size], compute)
+            line(array, weights.astype(compute), axis, pads, border, 0, out, bias=half)
+        else:
+            running(array, axis, weights.size, pads, border, fill, out)
+        array = out
     return array
+
+
+def _shifted(array, size, fill):
+    """The dtype in which means, and half of one element's share, are cut off to the right integer.
+
+    A sum of integers, none of them negative, is at least that far from what would be another one.
+    """
+    if array.dtype.kind != "u" or fill:
+        return None
+    for dtype in (_FLOAT32, _FLOAT64):
+        if (size + 4) * _EPS[dtype] * (_largest(array) + 1) < 0.4 / size:
+            return dtype
+    return None
 
 
 def exact(array, total, weights, fill, dtype):
@@ -391,7 +443,7 @@ def _precision(array, weights, fill):
     largest = max(_largest(array), abs(fill)) * float(np.abs(weights).sum())
     for dtype in (_FLOAT32, _FLOAT64):
         tolerance = (weights.size + 8) * _EPS[dtype] * largest
-        if array.dtype.itemsize == 1 and tolerance * weights.size < 0.05:
+        if array.dtype.itemsize == 1 and tolerance < 1e-3:
             return dtype, tolerance
     return _FLOAT64, tolerance
 
@@ -433,19 +485,13 @@ def _rounded_line(array, each, dtype, fill):
 
 def _truncated(near, tolerance, dtype):
     """Sums cast, and which of them, counted flat, might be another integer."""
-    near = near.ravel()
     result = np.empty(near.size, dtype)
-    shifted, high = np.empty(_BLOCK, near.dtype), np.empty(_BLOCK, dtype)
-    doubtful = [np.empty(0, np.intp)]
-    for start in range(0, near.size, _BLOCK):
-        part, low = (a[start : start + _BLOCK] for a in (near, result))
-        here = slice(part.size)
-        cast(np.add(part, tolerance, out=shifted[here]), dtype, high[here])
-        cast(np.subtract(part, tolerance, out=shifted[here]), dtype, low)
-        different = np.flatnonzero(low != high[here])
-        if different.size:
-            doubtful.append(different + start)
-    return result, np.concatenate(doubtful)
+    doubtful = np.empty(near.size, np.intp)
+    found = kernels.cut_off_where_sure(
+        near, result, near.size, tolerance, near.dtype == _FLOAT64, kernels.NUMBERS[dtype.name],
+        doubtful,
+    )  # fmt: skip
+    return result, doubtful[:found]
 
 
 def _in_order(at, weights):
@@ -469,22 +515,22 @@ class _Windows:
     """What the taps of a kernel meet, for some outputs, by their flat places."""
 
     def __init__(self, array, places, pads, border, fill):
-        mode = geometry.PADDING_MODES[border]
-        if border != "zeros":
-            padded = np.pad(array, pads, mode)
-        else:
-            # The number around may be none of the array's dtype.
-            padded = np.pad(array.astype(np.float64), pads, mode, constant_values=fill)
-        self.strides = [s // padded.itemsize for s in padded.strides]
-        self.flat = padded.ravel()
-        self.first = np.ravel_multi_index(np.unravel_index(places, array.shape), padded.shape)
+        self.array, self.fill = array, fill
+        self.at_axes = np.unravel_index(places, array.shape)
+        self.sources = [sources(n, pair, border) for n, pair in zip(array.shape, pads, strict=True)]
+        self.outside = border == "zeros"
 
     def at(self, *tap):
-        offset = sum(k * s for k, s in zip(tap, self.strides, strict=True))
-        return self.flat[offset:].take(self.first).astype(np.float64)
+        places = [
+            source[at + k] for source, at, k in zip(self.sources, self.at_axes, tap, strict=True)
+        ]
+        values = self.array[tuple(places)].astype(np.float64)
+        if self.outside:
+            values[np.minimum.reduce(places) < 0] = self.fill
+        return values
 
     def keep(self, which):
-        self.first = self.first[which]
+        self.at_axes = [at[which] for at in self.at_axes]
 
 
 def _are_level(array, places, axis, pads, border):

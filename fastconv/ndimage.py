@@ -167,6 +167,8 @@ _FLOATS: dict[tuple[bool, bool], np.dtype[Any]] = {
 }
 
 
+#: Products that are so few that nothing is to be saved but the time to look at the arguments.
+_LITTLE = 1 << 16
 #: Below how many elements SciPy takes less time than to plan a call, of floats and of others.
 _FEW = 1024
 _FEW_OTHERS = 8192
@@ -328,10 +330,36 @@ def correlate(
            [ 96, 100, 105, 110, 114]])
     """
     result = None
+    if output is axes is dtype is None and type(origin) is int and origin == 0:
+        result = _plain(input, weights, mode, cval)
+        if result is not None:
+            return result
     if not _few(input, dtype, _FEW_OF_KERNELS, _FEW_OTHERS_OF_KERNELS):
         result = _filtered(input, weights, output, mode, cval, origin, axes, dtype, False)
     if result is None:
         result = _scipy("correlate", input, weights, output, mode, cval, origin, axes=axes)
+    return result
+
+
+def _plain(input: Any, weights: Any, mode: Any, cval: Any) -> NDArray[Any] | None:
+    """Little work of the plainest kind at once: what else may be asked for takes longer to see."""
+    if (
+        type(input) is not np.ndarray
+        or type(weights) is not np.ndarray
+        or type(cval) is not float
+        or input.dtype.char not in _REALS
+        or weights.dtype.char not in _REALS
+        or not (input.dtype.isnative and weights.dtype.isnative)
+        or not 0 < input.size * weights.size <= _LITTLE
+        or input.ndim != weights.ndim
+        or input.ndim > 3
+        or (border := _border(mode)) is None
+        or (border == "zeros" and cval != 0)
+        or np.count_nonzero(weights) < weights.size
+    ):
+        return None
+    pads = tuple([(k // 2, k - 1 - k // 2) for k in weights.shape])
+    result: NDArray[Any] = correlation.correlate(input, weights, pads, border, dtype=input.dtype)
     return result
 
 
@@ -978,9 +1006,11 @@ def uniform_filter1d(
 
     Notes
     -----
-    Results of floats are those of SciPy but for rounding: SciPy's running sums gather errors along
-    a line, and NaN and infinity reach to the end of it; here each window is a sum of its own. The
-    cost of large windows does not grow with them. Casts to integers give SciPy's numbers.
+    Results of floats are those of SciPy but for rounding. Windows of 30 and more are running sums
+    in double precision, as all of SciPy's are: errors are at most a line's length times 2.3e-16
+    times its largest element, and the cost does not grow with the window. NaN and infinity reach
+    as far as their windows; SciPy's, to the end of the line. Casts to integers give SciPy's
+    numbers.
 
     Examples
     --------
@@ -1041,9 +1071,11 @@ def uniform_filter(
 
     Notes
     -----
-    Results of floats are those of SciPy but for rounding: SciPy's running sums gather errors along
-    a line, and NaN and infinity reach to the end of it; here each window is a sum of its own. The
-    cost of large windows does not grow with them. Casts to integers give SciPy's numbers.
+    Results of floats are those of SciPy but for rounding. Windows of 30 and more are running sums
+    in double precision, as all of SciPy's are: errors are at most a line's length times 2.3e-16
+    times its largest element, and the cost does not grow with the window. NaN and infinity reach
+    as far as their windows; SciPy's, to the end of the line. Casts to integers give SciPy's
+    numbers.
 
     Examples
     --------

@@ -201,7 +201,7 @@ def correlation(arrays, strides, pads, padding_mode, stored=None, kept=None, dil
     `kept`, a byte for each weight, is zero where it is to be left out, whatever it meets.
     """
     rank = arrays["weight"].ndim
-    lifted = {"input": arrays["input"][None], "weight": arrays["weight"][None, None]}
+    lifted = {**arrays, "input": arrays["input"][None], "weight": arrays["weight"][None, None]}
     strides = None if strides is None else (0, *strides)
     problem, shape, fill = convolution(
         lifted, strides, rank, 1, pads, dilation, 1, padding_mode, stored
@@ -219,7 +219,7 @@ def line(arrays, strides, axis, before, after, padding_mode, stored=None, dilati
     others = [a for a in range(given.ndim) if a != axis]
     pads = [(0, 0)] * given.ndim
     pads[axis] = (before, after)
-    arrays = {"input": given, "weight": np.expand_dims(weight, others)}
+    arrays = {**arrays, "weight": np.expand_dims(weight, others)}
     return correlation(arrays, strides, pads, padding_mode, stored, dilation=dilation)
 
 

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage as scipys
 
+import fastconv
 from fastconv import filtering, ndimage, problems
 from fastconv.arrays import call
 from fastconv.originals import original
@@ -612,3 +613,45 @@ def test_lines_of_the_engine(border):
 def test_originals():
     assert original("scipy.ndimage", "sobel") is original("scipy.ndimage", "sobel")
     assert original("scipy.ndimage", "sobel").__module__.startswith("scipy.")
+
+
+# ---- Running means ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "int16", "int32", "int64", "uint64"])
+@pytest.mark.parametrize("mode", ["reflect", "constant", "nearest", "mirror", "wrap"])
+def test_running_means_of_integers_are_those_of_scipy(rng, dtype, mode):
+    border = ndimage._BORDERS[mode]
+    least = -100 if np.dtype(dtype).kind == "i" else 0
+    for shape in ((700,), (37, 150), (300, 5), (3, 70, 20), (2, 3, 4, 9)):
+        array = rng.integers(least, 100, shape).astype(dtype)
+        for axis in range(len(shape)):
+            for size in (1, 2, 7, 64, 201):
+                out = np.empty_like(array)
+                pads = (size // 2, size - 1 - size // 2)
+                assert filtering.running(array, axis, size, pads, border, 2.5, out)
+                expected = scipys.uniform_filter1d(array, size, axis, mode=mode, cval=2.5)
+                np.testing.assert_array_equal(out, expected)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_running_means_of_floats(rng, dtype, threads):
+    for shape in ((1 << 17, 40), (40, 1 << 17), (9, 1 << 14, 36)):
+        array = rng.random(shape).astype(dtype)
+        for axis in range(len(shape)):
+            with fastconv.num_threads(threads):
+                actual = ndimage.uniform_filter1d(array, 31, axis)
+            expected = scipys.uniform_filter1d(array.astype(float), 31, axis)
+            allowed = 4 * np.finfo(dtype).eps + shape[axis] * 2.3e-16
+            assert actual.dtype == dtype
+            assert abs(actual - expected).max() <= allowed
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_running_means_stop_at_what_is_not_finite(rng, axis):
+    array = rng.random((600, 700))
+    array[200, 300] = np.nan
+    spoilt = np.isnan(ndimage.uniform_filter1d(array, 51, axis))
+    assert spoilt.sum() == 51
+    assert spoilt.any(axis=axis).sum() == 1

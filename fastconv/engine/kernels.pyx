@@ -50,8 +50,11 @@ from fastconv.engine.filter cimport filter_tile
 from fastconv.engine.lay_out cimport copy_tested, is_zero, lay_out
 from fastconv.engine.multiply cimport multiply_bands, multiply_vectors
 from fastconv.engine.plan cimport *
+from fastconv.engine.running cimport ACROSS, Lines, means_across, means_along
 from fastconv.engine.simd cimport *
-from fastconv.engine.store cimport bands_to_output, multiply_to_output, store_panel
+from fastconv.engine.store cimport (
+    bands_to_output, cut_off_any, multiply_to_output, store_panel,
+)
 from fastconv.engine.swapped cimport run_swapped
 from fastconv.engine.weights cimport lay_biases, pack_block, transform_block, weights_of
 from fastconv.engine.winograd cimport (
@@ -616,6 +619,73 @@ cdef class Program:
             else:
                 pack_all(workspace.memory, target.memory, self.table, addresses, &self.plan,
                          passes, threads, <float *> NULL)
+
+
+# ---- Running means -------------------------------------------------------------------
+
+cdef bint means_of_block(
+    Py_ssize_t index, const char *source, char *target, const Py_ssize_t *groups,
+    const Py_ssize_t *places, Py_ssize_t most, const Lines *all_lines,
+) noexcept nogil:
+    """Block `index` of at most so many lines; `groups` has strides from group to group."""
+    cdef Lines lines = all_lines[0]
+    cdef Py_ssize_t blocks = (lines.count + most - 1) // most
+    cdef Py_ssize_t first = index % blocks * most
+    lines.count = min(most, lines.count - first)
+    source += index // blocks * groups[0] + first * lines.across_in
+    target += index // blocks * groups[1] + first * lines.across_out
+    if most == ACROSS:
+        return means_across(source, target, places, &lines)
+    return means_along(source, target, places, &lines)
+
+
+def run_means(given, out, Table numbers, Table places, double fill, bint across, int threads):
+    """Running means; filtering.py has the order of `numbers`. Returns whether all is finite."""
+    cdef const char *source = address(given, False)
+    cdef char *target = address(out, True)
+    cdef Py_ssize_t most = ACROSS if across else VECTOR_BYTES // <Py_ssize_t> sizeof(double)
+    cdef Lines lines
+    memcpy(&lines, &numbers[3], 9 * sizeof(Py_ssize_t))
+    lines.fill = fill
+    cdef Py_ssize_t blocks = numbers[2] * ((lines.count + most - 1) // most)
+    cdef Py_ssize_t spoilt = 0
+    cdef Py_ssize_t i
+    cdef arithmetic before = 0
+    if threads == 1:
+        with nogil:
+            before = begin_arithmetic()
+            for i in range(blocks):
+                spoilt += not means_of_block(i, source, target, &numbers[0], &places[0], most,
+                                             &lines)
+            end_arithmetic(before)
+        return spoilt == 0
+    with nogil, parallel(num_threads=threads):
+        before = begin_arithmetic()
+        for i in prange(blocks, schedule='static'):
+            spoilt += not means_of_block(i, source, target, &numbers[0], &places[0], most, &lines)
+        end_arithmetic(before)
+    return spoilt == 0
+
+
+# ---- Casts ---------------------------------------------------------------------------
+
+def cut_off_where_sure(
+    near, out, Py_ssize_t count, double tolerance, bint is_double, Py_ssize_t stored,
+    Py_ssize_t[::1] doubtful,
+):
+    """Numbers that are known within a tolerance, cut off to integers: all side by side.
+
+    Returns how many of them might be other integers, which are listed in `doubtful`.
+    """
+    cdef const char *source = address(near, False)
+    cdef char *target = address(out, True)
+    cdef Py_ssize_t found
+    with nogil:
+        if is_double:
+            found = cut_off_any(target, source, count, tolerance, &doubtful[0], stored)
+        else:
+            found = cut_off_any(target, source, count, <float> tolerance, &doubtful[0], stored)
+    return found
 
 
 # ---- For fourier.py, planning.py and the benchmarks ----------------------------------

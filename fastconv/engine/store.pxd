@@ -13,22 +13,79 @@ cdef inline bint is_stored(const Plan *plan, real *_) noexcept nogil:
     return plan.stored == FLOAT32
 
 
+cdef inline number cut_off(real x, number *_) noexcept nogil:
+    """By way of a type that has all the values, and that vectors can be converted to."""
+    if number is float or number is double:
+        return <number> x
+    if sizeof(number) <= 2:
+        return <number> <int> x
+    if sizeof(number) == 4:
+        return <number> <long long> x
+    return <number> x
+
+
+cdef inline Py_ssize_t cut_off_all(
+    char *target, const char *source, Py_ssize_t count, real tolerance, Py_ssize_t *doubtful,
+    number *kind,
+) noexcept nogil:
+    """Numbers less a tolerance cut off; lists, and counts, where more by it makes a difference."""
+    cdef number *out = <number *> target
+    cdef const real *x = <const real *> source
+    cdef Py_ssize_t found = 0
+    cdef Py_ssize_t start = 0
+    cdef Py_ssize_t i, stop
+    cdef int differs
+    while start < count:
+        # So few that the loop can be one of vectors, and hardly any has to be gone through again.
+        stop = min(start + 256, count)
+        differs = 0
+        for i in range(start, stop):
+            out[i] = cut_off(x[i] - tolerance, kind)
+            differs |= out[i] != cut_off(x[i] + tolerance, kind)
+        if differs:
+            for i in range(start, stop):
+                if out[i] != cut_off(x[i] + tolerance, kind):
+                    doubtful[found] = i
+                    found += 1
+        start = stop
+    return found
+
+
+cdef inline Py_ssize_t cut_off_any(
+    char *target, const char *source, Py_ssize_t count, real tolerance, Py_ssize_t *doubtful,
+    Py_ssize_t stored,
+) noexcept nogil:
+    """The same for the type that the target has: of integers."""
+    if stored == UINT8:
+        return cut_off_all(target, source, count, tolerance, doubtful, <unsigned char *> NULL)
+    if stored == INT8:
+        return cut_off_all(target, source, count, tolerance, doubtful, <signed char *> NULL)
+    if stored == UINT16:
+        return cut_off_all(target, source, count, tolerance, doubtful, <unsigned short *> NULL)
+    if stored == INT16:
+        return cut_off_all(target, source, count, tolerance, doubtful, <short *> NULL)
+    if stored == UINT32:
+        return cut_off_all(target, source, count, tolerance, doubtful, <unsigned int *> NULL)
+    if stored == INT32:
+        return cut_off_all(target, source, count, tolerance, doubtful, <int *> NULL)
+    if stored == UINT64:
+        return cut_off_all(target, source, count, tolerance, doubtful, <unsigned long long *> NULL)
+    return cut_off_all(target, source, count, tolerance, doubtful, <long long *> NULL)
+
+
 cdef inline void convert(
     char *target, Py_ssize_t stride, const char *source, Py_ssize_t count, number *_, real *__,
 ) noexcept nogil:
     """Numbers side by side, cut off to another type as by C: NumPy's way, too."""
     cdef Py_ssize_t i
     cdef const real *x = <const real *> source
+    cdef number *row = <number *> target
+    if stride != sizeof(number):
+        for i in range(count):
+            (<number *> (target + i * stride))[0] = cut_off(x[i], row)
+        return
     for i in range(count):
-        if number is float or number is double:
-            (<number *> (target + i * stride))[0] = <number> x[i]
-        elif sizeof(number) <= 2:
-            # By way of a type that vectors can be converted to, which has all the values.
-            (<number *> (target + i * stride))[0] = <number> <int> x[i]
-        elif sizeof(number) == 4:
-            (<number *> (target + i * stride))[0] = <number> <long long> x[i]
-        else:
-            (<number *> (target + i * stride))[0] = <number> x[i]
+        row[i] = cut_off(x[i], row)
 
 
 cdef inline void store_row(

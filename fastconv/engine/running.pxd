@@ -1,0 +1,174 @@
+"""Running means: along a line each sum is the one before, one element in and one out.
+
+In double precision and in the order of SciPy's uniform_filter1d:
+
+    sum[i] = sum[i - 1] + (in - out),    mean[i] = sum[i] / size
+
+Sums of integers are exact. Lines are independent, so some of them go side by side: as they are
+where elements of neighbouring lines are neighbours in memory, else transposed, piece by piece.
+"""
+
+from fastconv.engine.lay_out cimport copy_given
+from fastconv.engine.plan cimport *
+from fastconv.engine.simd cimport *
+from fastconv.engine.store cimport store_row
+from fastconv.engine.weights cimport transpose
+
+cdef enum:
+    # The most lines that go side by side, and elements of a piece of theirs.
+    ACROSS = 256
+    PIECE = 64
+
+# Lines: `count` of them, `across` bytes apart, of elements `along` bytes apart.
+cdef struct Lines:
+    Py_ssize_t along_in, across_in, along_out, across_out
+    Py_ssize_t count, length, size
+    Py_ssize_t given, stored
+    double fill
+
+
+cdef inline const double *taken(
+    double *row, const char *source, Py_ssize_t place, const Lines *lines,
+) noexcept nogil:
+    """Element `place` of all lines, as doubles; what is around, if that is negative."""
+    cdef Py_ssize_t j
+    if place < 0:
+        for j in range(lines.count):
+            row[j] = lines.fill
+        return row
+    if lines.given == FLOAT64:
+        return <const double *> (source + place * lines.along_in)
+    copy_given(<char *> row, source + place * lines.along_in, lines.count, lines.across_in,
+               lines.given, <double *> NULL)
+    return row
+
+
+cdef inline void divide(
+    double *means, const double *sums, Py_ssize_t count, const Lines *lines,
+) noexcept nogil:
+    """Sums of integers are divided: a product may fall short of an integer."""
+    cdef double size = lines.size
+    cdef double weight = 1 / size
+    cdef Py_ssize_t j
+    if lines.stored >= FLOAT32:
+        for j in range(count):
+            means[j] = sums[j] * weight
+    else:
+        for j in range(count):
+            means[j] = sums[j] / size
+
+
+cdef inline bint means_across(
+    const char *source, char *target, const Py_ssize_t *places, const Lines *lines,
+) noexcept nogil:
+    """Lines whose elements are side by side. Returns whether all has been finite."""
+    cdef double[ACROSS] sums
+    cdef double[ACROSS] row_in
+    cdef double[ACROSS] row_out
+    cdef const double *new
+    cdef const double *old
+    cdef double test = 0
+    cdef Py_ssize_t i, j
+    for j in range(lines.count):
+        sums[j] = 0
+    for i in range(lines.size):
+        new = taken(row_in, source, places[i], lines)
+        for j in range(lines.count):
+            sums[j] += new[j]
+    for i in range(lines.length):
+        if i:
+            new = taken(row_in, source, places[i + lines.size - 1], lines)
+            old = taken(row_out, source, places[i - 1], lines)
+            for j in range(lines.count):
+                sums[j] += new[j] - old[j]
+        divide(row_in, sums, lines.count, lines)
+        store_row(target + i * lines.along_out, lines.across_out, <const char *> row_in,
+                  lines.count, lines.stored, <double *> NULL)
+    # What is not finite stays so to the end of its line.
+    for j in range(lines.count):
+        test += sums[j] * 0
+    return test == 0
+
+
+cdef inline void piece_of(
+    double *piece, const char *source, const Py_ssize_t *places, Py_ssize_t count,
+    const Lines *lines,
+) noexcept nogil:
+    """So many places of some lines, as [place][lanes]; the last line stands for those missing."""
+    cdef double[PIECE * MAX_LANES] rows
+    cdef Py_ssize_t lanes = VECTOR_BYTES // <Py_ssize_t> sizeof(double)
+    cdef bint together = places[0] >= 0 and places[count - 1] == places[0] + count - 1
+    cdef Py_ssize_t i, j
+    cdef const char *line
+    for j in range(1, count):
+        together = together and places[j] == places[j - 1] + 1
+    for j in range(lanes):
+        line = source + min(j, lines.count - 1) * lines.across_in
+        if together:
+            copy_given(<char *> &rows[j * PIECE], line + places[0] * lines.along_in, count,
+                       lines.along_in, lines.given, <double *> NULL)
+            continue
+        for i in range(count):
+            rows[j * PIECE + i] = lines.fill
+            if places[i] >= 0:
+                copy_given(<char *> &rows[j * PIECE + i], line + places[i] * lines.along_in, 1, 0,
+                           lines.given, <double *> NULL)
+    transpose(<char *> piece, VECTOR_BYTES, <const char *> rows, PIECE * sizeof(double),
+              PIECE // lanes, <int> lanes, <vd *> NULL)
+
+
+cdef inline void put_piece(
+    char *target, const double *piece, Py_ssize_t count, const Lines *lines,
+) noexcept nogil:
+    """The same way back."""
+    cdef double[PIECE * MAX_LANES] rows
+    cdef Py_ssize_t lanes = VECTOR_BYTES // <Py_ssize_t> sizeof(double)
+    cdef Py_ssize_t i
+    for i in range(PIECE // lanes):
+        transpose(<char *> &rows[i * lanes], PIECE * sizeof(double),
+                  <const char *> &piece[i * lanes * lanes], VECTOR_BYTES, 1, <int> lanes,
+                  <vd *> NULL)
+    for i in range(lines.count):
+        store_row(target + i * lines.across_out, lines.along_out, <const char *> &rows[i * PIECE],
+                  count, lines.stored, <double *> NULL)
+
+
+cdef inline bint means_along(
+    const char *source, char *target, const Py_ssize_t *places, const Lines *lines,
+) noexcept nogil:
+    """Lines that lie one after the other, as many as there are lanes, or less."""
+    cdef double[PIECE * MAX_LANES] new
+    cdef double[PIECE * MAX_LANES] old
+    cdef double[MAX_LANES] sums
+    cdef Py_ssize_t lanes = VECTOR_BYTES // <Py_ssize_t> sizeof(double)
+    cdef double test = 0
+    cdef Py_ssize_t start, count, i, j
+    for j in range(lanes):
+        sums[j] = 0
+    start = 0
+    # All but the last element of the first window; then one in, the mean, one out.
+    while start < lines.size - 1:
+        count = min(PIECE, lines.size - 1 - start)
+        piece_of(new, source, places + start, count, lines)
+        for i in range(count):
+            for j in range(lanes):
+                sums[j] += new[i * lanes + j]
+        start += count
+    start = 0
+    while start < lines.length:
+        count = min(PIECE, lines.length - start)
+        piece_of(new, source, places + start + lines.size - 1, count, lines)
+        piece_of(old, source, places + max(start - 1, 0), count, lines)
+        for i in range(count):
+            for j in range(lanes):
+                if start + i == 0:
+                    sums[j] += new[j]
+                else:
+                    sums[j] += new[i * lanes + j] - old[(i if start else i - 1) * lanes + j]
+                new[i * lanes + j] = sums[j]
+        divide(new, new, count * lanes, lines)
+        put_piece(target + start * lines.along_out, new, count, lines)
+        start += count
+    for j in range(lanes):
+        test += sums[j] * 0
+    return test == 0
