@@ -32,6 +32,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv import sums
+from fastconv.correlation import correlate as correlate_any
 from fastconv.originals import array_of, scipy_signal
 from fastconv.resampling import resample_poly, savgol_filter, sepfir2d, upfirdn
 
@@ -104,9 +105,13 @@ def _check_out(out: Any, shape: tuple[int, ...], dtype: Any) -> None:
         raise ValueError("out is read-only, expected a writeable array")
 
 
+#: Products that are so few that nothing is to be saved but the time to look at the arguments.
+_LITTLE = 1 << 18
 #: Products that NumPy (in one dimension) and SciPy (in two) have summed up before the engine
 #: has been asked, by `dtype.kind`: it knows neither integers nor complex numbers.
-_FEW = {"b": 20_000, "i": 20_000, "u": 20_000, "f": 2_000, "c": 20_000}
+_FEW = {"b": 20_000, "i": 20_000, "u": 20_000, "f": 4_000, "c": 20_000}
+#: The same where NumPy has loops for kernels of up to 11 elements.
+_FEW_BY_FEW = 20_000
 _FEW_2D = {"b": 0, "i": 10_000, "u": 10_000, "f": 1_500, "c": 15_000}
 #: Products of all elements, which are no fewer, that are not even looked at.
 _FEWEST = 600
@@ -252,6 +257,10 @@ def convolve(
 def _sum(
     name: str, in1: Any, in2: Any, mode: Any, method: Any, axes: Any, dtype: Any, out: Any
 ) -> NDArray[Any]:
+    if axes is dtype is out is None and method in ("auto", "direct"):
+        sooner = _plain(name, in1, in2, mode)
+        if sooner is not None:
+            return sooner
     a, b = array_of(in1), array_of(in2)
     if not _usable(a, b) or mode not in _MODES or method not in _METHODS:
         return _scipy(name, in1, in2, mode, method, axes=axes, dtype=dtype, out=out)
@@ -301,6 +310,37 @@ def _sum(
         )
         method = "direct"
     return _finished(sums.convolve(a, b, window, axes, result, method), out)
+
+
+def _plain(name: str, a: Any, b: Any, mode: Any) -> NDArray[Any] | None:
+    """Little work of the plainest kind at once: what else may be asked for takes longer to see."""
+    if (
+        type(a) is not np.ndarray
+        or type(b) is not np.ndarray
+        or a.ndim != 1
+        or b.ndim != 1
+        or not a.size >= b.size > 0
+        or a.size * b.size > _LITTLE
+        or a.dtype != b.dtype
+        or a.dtype.char not in "fd"
+        or not a.dtype.isnative
+    ):
+        return None
+    if a.size * b.size <= (_FEW_BY_FEW if b.size <= 11 else _FEW["f"]):
+        if mode in _MODES:
+            return (np.correlate if name == "correlate" else np.convolve)(a, b, mode)
+        return None
+    squares = b @ b
+    window = sums.window(a.shape, b.shape, mode) if mode in _MODES else None
+    if window is None or squares - squares != 0:
+        return None
+    ((first,), (count,)) = window
+    pads = (b.size - 1 - first, first + count - a.size)
+    if min(pads) < 0:
+        return None
+    kernel = b if name == "correlate" else b[::-1]
+    result: NDArray[Any] = correlate_any(a, kernel, (pads,), method="direct")
+    return result
 
 
 def _as_float(dtype: Any) -> Any:
