@@ -20,13 +20,15 @@ import math
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
+from fastconv.engine import fourier
 from fastconv.engine.threads import get_num_threads
 from fastconv.geometry import fast_length
 
 #: Bytes that go through a transform together, to stay in the cache.
 _TOGETHER = 1 << 20
-#: Points of a transform that are worth more than one thread.
-_WORTH_THREADS = 1 << 15
+#: Points of a transform that are worth more than one thread, and those of all blocks.
+_WORTH_THREADS = 1 << 19
+_WORTH_SHARING = 1 << 17
 #: Microseconds of calls into SciPy and NumPy: for a convolution, and for each of its blocks.
 _CALL, _BLOCK = 30.0, 30.0
 
@@ -175,13 +177,27 @@ class _Transforms:
         return self.inverse(spectrum, wanted)
 
 
+def _shared(work, jobs, points):
+    """Whether work(job) is true of all jobs, each of so many points, which threads share."""
+    jobs = list(jobs)
+    threads = get_num_threads() if len(jobs) * points >= _WORTH_SHARING else 1
+    done = []
+
+    def one(job):
+        # Other threads have a state of their own.
+        with np.errstate(all="ignore"):
+            done.append(work(job))
+
+    fourier.share(one, ((job,) for job in jobs), min(threads, len(jobs)))
+    return all(done)
+
+
 def _blocks(array, transforms, taps, first, cut, out):
     """Block after block of any rank; whether all of it is finite."""
     rank = len(cut)
     sizes, counts = array.shape[-rank:], out.shape[-rank:]
-    for begin in itertools.product(
-        *(range(0, n, block) for n, (block, _) in zip(counts, cut, strict=True))
-    ):
+
+    def work(begin):
         into, seen, wanted = [], [], []
         for b, f, n, k, size, (block, _) in zip(
             begin, first, counts, taps, sizes, cut, strict=True
@@ -192,10 +208,11 @@ def _blocks(array, transforms, taps, first, cut, out):
             seen.append(slice(low, min(f + end, size)))
             wanted.append(slice(f + b - low, f + end - low))
         result = transforms.through(array[(..., *seen)], wanted)
-        if not np.isfinite(result.sum()):
-            return False
         out[(..., *into)] = result
-    return True
+        return np.isfinite(result.sum())
+
+    ranges = (range(0, n, block) for n, (block, _) in zip(counts, cut, strict=True))
+    return _shared(work, itertools.product(*ranges), math.prod(transforms.lengths))
 
 
 def _lines(array, transforms, taps, first, cut, out):
@@ -203,7 +220,8 @@ def _lines(array, transforms, taps, first, cut, out):
     (taps,), (first,), ((block, length),) = taps, first, cut
     size, count = array.shape[-1], out.shape[-1]
     together = _together(length, array.itemsize)
-    for begin in range(0, count, together * block):
+
+    def work(begin):
         blocks = min(together, -(-(count - begin) // block))
         low = first + begin - taps + 1
         high = low + (blocks - 1) * block + length
@@ -215,8 +233,8 @@ def _lines(array, transforms, taps, first, cut, out):
         shape, (*others, along) = (*piece.shape[:-1], blocks, length), piece.strides
         piece = as_strided(piece, shape, (*others, block * along, along))
         result = transforms.through(piece, (slice(taps - 1, length),))
-        if not np.isfinite(result.sum()):
-            return False
         into = out[..., begin : begin + blocks * block]
         into[...] = result.reshape(*result.shape[:-2], -1)[..., : into.shape[-1]]
-    return True
+        return np.isfinite(result.sum())
+
+    return _shared(work, range(0, count, together * block), together * length)

@@ -300,7 +300,7 @@ def _parts(whole, most):
     return [slice(i, min(i + most, whole.stop)) for i in range(whole.start, whole.stop, most)]
 
 
-def _share(work, jobs, threads):
+def share(work, jobs, threads):
     """Do all jobs, each as work(*job), in so many threads."""
     if threads == 1:
         for job in jobs:
@@ -372,7 +372,7 @@ class _Call:
             else:
                 counts = (groups.stop - groups.start, plan.inputs, outputs.stop - outputs.start)
                 self.kernels = np.empty((*counts, *plan.spectrum), plan.dtype)
-                _share(self.keep_spectra, itertools.product(parts, few), plan.threads)
+                share(self.keep_spectra, itertools.product(parts, few), plan.threads)
             units = itertools.product(
                 range(plan.problem.images),
                 parts,
@@ -381,7 +381,7 @@ class _Call:
                 _parts(slice(0, cut.blocks[2]), cut.row),
                 _parts(outputs, -(-len(batches) // plan.splits) * cut.batch),
             )
-            _share(self.unit, units, plan.threads)
+            share(self.unit, units, plan.threads)
         return sorted(self.spoilt)
 
     def spectra_of(self, groups, outputs):
