@@ -30,9 +30,7 @@ _WORTH = 1 << 22
 _PASS = 8
 #: The most taps of a kernel whose zeros are left out; FFTs may be faster with all of more.
 _SPARSE = 400
-#: Below how many elements SciPy is as fast in computing what must be rounded as it does, for lines
-#: and for kernels.
-_FEW_LINES = 1 << 16
+#: Below how many elements SciPy is as fast with a kernel whose sums must be rounded as its own.
 _FEW_KERNELS = 1 << 15
 #: The longest means of integers that are sums of their own.
 _RUNNING = 15
@@ -220,6 +218,10 @@ def running(array, axis, size, pads, border, fill, out):
 
     If not, what is not finite has spoilt the rest of its line.
     """
+    return _by_lines(array, axis, size, pads, border, fill, out)
+
+
+def _by_lines(array, axis, size, pads, border, fill, out, weights=None, symmetry=0):
     before, n, after = (
         math.prod(array.shape[:axis]), array.shape[axis], math.prod(array.shape[axis + 1 :])
     )  # fmt: skip
@@ -235,12 +237,14 @@ def running(array, axis, size, pads, border, fill, out):
         ],
         np.intp,
     )  # fmt: skip
-    threads = planning.worth(get_num_threads(), array.size * 4)
+    threads = planning.worth(get_num_threads(), array.size * (4 if weights is None else size))
     if threads > 1:
         team_started()
-    places = sources(n, pads, border)
-    finite = kernels.run_means(given, target, numbers, places, fill, after > 1, threads)
-    if target.base is not out and target is not out:
+    finite = kernels.run_lines(
+        given, target, numbers, sources(n, pads, border), fill, after > 1, threads, weights,
+        symmetry,
+    )  # fmt: skip
+    if not out.flags.c_contiguous:
         out[...] = target.reshape(out.shape)
     return finite
 
@@ -449,38 +453,22 @@ def _precision(array, weights, fill):
 
 
 def _rounded_line(array, each, dtype, fill):
-    """A pass cast to an integer dtype just as SciPy does: the order of its sums matters.
-
-    It does only where the sum is close to an integer. So it is computed in any order, and again
-    in SciPy's order where that is in doubt; None where that is too much.
-    """
+    """A pass cast to an integer dtype just as SciPy does: the order of its sums matters."""
     axis, weights, pads, border = each
-    compute, tolerance = _precision(array, weights, fill)
-    if array.size < _FEW_LINES or not tolerance < 0.01:
-        return None
-    array = np.ascontiguousarray(array)
-    near = lines(array, [each], compute, None, fill)
-    result, doubtful = _truncated(near, tolerance, dtype)
-    if doubtful.size:
-        around = [(0, 0)] * array.ndim
-        around[axis] = pads
-        windows = _Windows(array, doubtful, around, border, fill)
+    weights = np.ascontiguousarray(weights)
+    out = np.empty(array.shape, dtype)
+    _by_lines(array, axis, weights.size, pads, border, fill, out, weights, _symmetry(weights))
+    return out
 
-        def at(k):
-            return windows.at(*(k if a == axis else 0 for a in range(array.ndim)))
 
-        if doubtful.size * 20 > array.size:
-            # Most likely much of the image is of one brightness.
-            level = _are_level(array, doubtful, axis, pads, border)
-            values, which = np.unique(at(0)[level], return_inverse=True)
-            sums = _in_order(lambda k: values, weights)
-            result[doubtful[level]] = cast(sums, dtype)[which]
-            doubtful = doubtful[~level]
-            windows.keep(~level)
-        if doubtful.size * 20 > array.size:
-            return None
-        result[doubtful] = cast(_in_order(at, weights), dtype)
-    return result.reshape(array.shape)
+def _symmetry(weights):
+    """Whether SciPy takes a line to be symmetric, 1, or antisymmetric, -1."""
+    half = weights.size // 2
+    for sign in (1, -1):
+        apart = np.abs(weights - sign * weights[::-1])[:half]
+        if weights.size % 2 and (apart <= _EPS[_FLOAT64]).all():
+            return sign
+    return 0
 
 
 def _truncated(near, tolerance, dtype):
@@ -492,23 +480,6 @@ def _truncated(near, tolerance, dtype):
         doubtful,
     )  # fmt: skip
     return result, doubtful[:found]
-
-
-def _in_order(at, weights):
-    """The sum of at(k) * weights[k] over k, in the order of scipy.ndimage.correlate1d."""
-    half = weights.size // 2
-    flipped = weights[::-1]
-    for sign in (1, -1):
-        if weights.size % 2 and (np.abs(weights - sign * flipped)[:half] <= _EPS[_FLOAT64]).all():
-            total = at(half) * weights[half]
-            for k in range(half):
-                pair = at(weights.size - 1 - k)
-                total += (at(k) + sign * pair) * weights[k]
-            return total
-    total = at(weights.size - 1) * weights[-1]
-    for k in range(weights.size - 1):
-        total += at(k) * weights[k]
-    return total
 
 
 class _Windows:
@@ -528,25 +499,6 @@ class _Windows:
         if self.outside:
             values[np.minimum.reduce(places) < 0] = self.fill
         return values
-
-    def keep(self, which):
-        self.at_axes = [at[which] for at in self.at_axes]
-
-
-def _are_level(array, places, axis, pads, border):
-    """Whether all that the taps of a line meet is one number; not if that is not of the array."""
-    size, stride = array.shape[axis], math.prod(array.shape[axis + 1 :])
-    source = sources(size, pads, border)
-    near = np.lib.stride_tricks.sliding_window_view(source, sum(pads) + 1)
-    first, last = near.min(axis=1), near.max(axis=1)
-    lines = np.moveaxis(array, axis, 0)
-    changes = np.zeros(array.shape, np.int32)
-    steps = np.moveaxis(changes, axis, 0)[1:]
-    np.add.accumulate(lines[1:] != lines[:-1], axis=0, out=steps, dtype=np.int32)
-    changes = changes.ravel()
-    along = places // stride % size
-    ends = [changes[places + (np.maximum(end[along], 0) - along) * stride] for end in (first, last)]
-    return (ends[0] == ends[1]) & (first[along] >= 0)
 
 
 def integer_kernel(array, weights, pads, border, fill, dtype):

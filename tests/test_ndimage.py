@@ -52,7 +52,7 @@ def few_are_enough():
     with pytest.MonkeyPatch.context() as patch:
         for few in FEW:
             patch.setattr(ndimage, few, -1)
-        for few in ("_FEW_LINES", "_FEW_KERNELS", "_WORTH"):
+        for few in ("_FEW_KERNELS", "_WORTH"):
             patch.setattr(filtering, few, -1)
         yield
 

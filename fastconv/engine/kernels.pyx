@@ -44,13 +44,15 @@ from cpython.buffer cimport (
     PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
 )
 from cython.parallel cimport parallel, prange
+from numpy import zeros as np_zeros
 from libc.string cimport memcpy, memset
 
 from fastconv.engine.filter cimport filter_tile
 from fastconv.engine.lay_out cimport copy_tested, is_zero, lay_out
 from fastconv.engine.multiply cimport multiply_bands, multiply_vectors
 from fastconv.engine.plan cimport *
-from fastconv.engine.running cimport ACROSS, Lines, means_across, means_along
+from fastconv.engine.ordered cimport BESIDE, sums_across, sums_along
+from fastconv.engine.running cimport ACROSS, PIECE, Lines, means_across, means_along
 from fastconv.engine.simd cimport *
 from fastconv.engine.store cimport (
     bands_to_output, cut_off_any, multiply_to_output, store_panel,
@@ -621,48 +623,75 @@ cdef class Program:
                          passes, threads, <float *> NULL)
 
 
-# ---- Running means -------------------------------------------------------------------
+# ---- Lines of their own ----------------------------------------------------------------
 
-cdef bint means_of_block(
+cdef bint lines_of_block(
     Py_ssize_t index, const char *source, char *target, const Py_ssize_t *groups,
-    const Py_ssize_t *places, Py_ssize_t most, const Lines *all_lines,
+    const Py_ssize_t *places, const double *weights, int symmetry, double *rows,
+    Py_ssize_t most, const Lines *all_lines,
 ) noexcept nogil:
-    """Block `index` of at most so many lines; `groups` has strides from group to group."""
+    """Block `index` of at most so many lines; `groups` has strides from group to group.
+
+    Returns whether all means have been finite.
+    """
     cdef Lines lines = all_lines[0]
     cdef Py_ssize_t blocks = (lines.count + most - 1) // most
     cdef Py_ssize_t first = index % blocks * most
     lines.count = min(most, lines.count - first)
     source += index // blocks * groups[0] + first * lines.across_in
     target += index // blocks * groups[1] + first * lines.across_out
-    if most == ACROSS:
-        return means_across(source, target, places, &lines)
-    return means_along(source, target, places, &lines)
+    if weights == NULL:
+        if most == ACROSS:
+            return means_across(source, target, places, &lines)
+        return means_along(source, target, places, &lines)
+    if most == BESIDE:
+        sums_across(source, target, places, weights, symmetry, rows, &lines)
+    else:
+        sums_along(source, target, places, weights, symmetry, rows, &lines)
+    return True
 
 
-def run_means(given, out, Table numbers, Table places, double fill, bint across, int threads):
-    """Running means; filtering.py has the order of `numbers`. Returns whether all is finite."""
+def run_lines(
+    given, out, Table numbers, Table places, double fill, bint across, int threads,
+    const double[::1] weights, int symmetry,
+):
+    """Running means or, with weights, sums in SciPy's order; filtering.py has that of `numbers`.
+
+    Returns whether all means are finite.
+    """
     cdef const char *source = address(given, False)
     cdef char *target = address(out, True)
-    cdef Py_ssize_t most = ACROSS if across else VECTOR_BYTES // <Py_ssize_t> sizeof(double)
+    cdef Py_ssize_t lanes = VECTOR_BYTES // <Py_ssize_t> sizeof(double)
+    cdef const double *all_weights = NULL
+    cdef Py_ssize_t most = lanes
+    cdef Py_ssize_t i, room
+    cdef Py_ssize_t spoilt = 0
     cdef Lines lines
+    cdef arithmetic before = 0
     memcpy(&lines, &numbers[3], 9 * sizeof(Py_ssize_t))
     lines.fill = fill
+    if weights is not None:
+        all_weights = &weights[0]
+    if across:
+        most = BESIDE if all_weights else ACROSS
     cdef Py_ssize_t blocks = numbers[2] * ((lines.count + most - 1) // most)
-    cdef Py_ssize_t spoilt = 0
-    cdef Py_ssize_t i
-    cdef arithmetic before = 0
+    room = (2 * PIECE + lines.size) * most if all_weights else 1
+    # Zeros: lines that are not there are computed, too.
+    cdef double[:, ::1] rows = np_zeros((threads, room))
     if threads == 1:
         with nogil:
             before = begin_arithmetic()
             for i in range(blocks):
-                spoilt += not means_of_block(i, source, target, &numbers[0], &places[0], most,
-                                             &lines)
+                spoilt += not lines_of_block(i, source, target, &numbers[0], &places[0],
+                                             all_weights, symmetry, &rows[0, 0], most, &lines)
             end_arithmetic(before)
         return spoilt == 0
     with nogil, parallel(num_threads=threads):
         before = begin_arithmetic()
         for i in prange(blocks, schedule='static'):
-            spoilt += not means_of_block(i, source, target, &numbers[0], &places[0], most, &lines)
+            spoilt += not lines_of_block(
+                i, source, target, &numbers[0], &places[0], all_weights, symmetry,
+                &rows[omp_get_thread_num(), 0], most, &lines)
         end_arithmetic(before)
     return spoilt == 0
 

@@ -49,6 +49,15 @@ typedef vd vdu __attribute__((aligned(1), may_alias));
 /* v = a number in every lane. */
 #define FILL(v, number) ((v) = (LANE(v))(number) - (__typeof__(v)){0})
 
+/* The compiler does not look into v: it has been rounded, and is no part of a multiply-add. */
+#if defined(__x86_64__)
+#define ROUNDED(v) __asm__("" : "+v"(v))
+#elif defined(__aarch64__)
+#define ROUNDED(v) __asm__("" : "+w"(v))
+#else
+#define ROUNDED(v) __asm__("" : "+m"(v))
+#endif
+
 /* The first n bytes of a vector, whole elements: nothing else is read or written.
  * (Masks are of 4 bytes: masked stores of single bytes are slow on Zen 4, and all of them on
  * older ones, so AVX2 has masked loads alone.)

@@ -14,6 +14,7 @@ cdef extern from "simd.h" nogil:
     void FILL(...)
     void PREFETCH(...)
     void PREFETCH_FAR(...)
+    void ROUNDED(...)
     void STORE_PART(...)
     void LOAD_PART(...)
     void MASK(...)
