@@ -20,9 +20,11 @@ show_config, explain                     what runs here, and what a call would d
 patch_scipy                              scipy.signal's and scipy.ndimage's names switched to ours
 =======================================  ==================================================
 
-Imports flow one way: the public face (functional, variants) describes a call with
-problems, which asks geometry; arrays checks operands and keeps plans; engine chooses the
-method and runs them.
+The modules `fastconv.signal` and `fastconv.ndimage` have SciPy's names for the same engine.
+
+Imports flow one way: the public face (functional, variants; signal and ndimage by way of
+correlation) describes a call with problems, which asks geometry; arrays checks operands and
+keeps plans; engine chooses the method and runs them.
 """
 
 from fastconv._version import __version__

@@ -175,7 +175,7 @@ _FEW_OTHERS = 8192
 _FEW_OF_KERNELS = 100
 _FEW_OTHERS_OF_KERNELS = 2048
 _FEW_OF_GAUSSIANS = 100
-_FEW_OTHERS_OF_GAUSSIANS = 1 << 16
+_FEW_OTHERS_OF_GAUSSIANS = 1 << 14
 
 
 def _few(input: ArrayLike, dtype: DTypeLike | None, floats: int, others: int) -> bool:

@@ -54,6 +54,7 @@ OTHERS = (
     "get_num_threads",
     "num_threads",
     "pack",
+    "patch_scipy",
     "set_num_threads",
     "show_config",
 )
