@@ -27,6 +27,9 @@ correlation) describes a call with problems, which asks geometry; arrays checks 
 keeps plans; engine chooses the method and runs them.
 """
 
+from importlib import import_module as _import
+from types import ModuleType as _Module
+
 from fastconv._version import __version__
 from fastconv.engine.threads import get_num_threads, num_threads, set_num_threads
 from fastconv.functional import *
@@ -51,3 +54,10 @@ __all__ = [
     *_patching,
     *_variants,
 ]
+
+
+def __getattr__(name: str) -> _Module:
+    """`fastconv.signal` and `fastconv.ndimage` are there without an import of their own."""
+    if name in ("ndimage", "signal"):
+        return _import(f"fastconv.{name}")
+    raise AttributeError(f"module 'fastconv' has no attribute {name!r}")

@@ -22,7 +22,8 @@ _FLOAT64 = np.dtype(np.float64)
 _EPS = {_FLOAT32: 2.0**-23, _FLOAT64: 2.0**-52}
 #: The most taps of lines that are passes over one tile in turn, by the rank of the array.
 _CHAINED = {2: 25, 3: 7}
-#: From how many taps on windows are made of smaller ones.
+#: From how many taps on means are running sums or, where those would spread what is not finite,
+#: made of smaller ones.
 _NESTED = 30
 #: And from how many products on.
 _WORTH = 1 << 22
@@ -414,7 +415,7 @@ def exact(array, total, weights, fill, dtype):
 
 
 def integer_lines(array, passes, dtype, fill):
-    """Passes that each cast to an integer dtype; None if SciPy had better compute them."""
+    """Passes that each cast to an integer dtype."""
     weights = [w for _, w, *_ in passes]
     total = math.prod(float(np.abs(w).sum()) for w in weights)
     compute = exact(array, total, weights, fill, dtype)
@@ -426,8 +427,6 @@ def integer_lines(array, passes, dtype, fill):
             array = lines(array, [each], compute, np.empty(array.shape, dtype), fill)
         else:
             array = _rounded_line(array, each, dtype, fill)
-        if array is None:
-            return None
     return array
 
 
@@ -507,11 +506,10 @@ def integer_kernel(array, weights, pads, border, fill, dtype):
     compute = exact(array, total, [weights], fill, dtype)
     if compute:
         factors = _integer_factors(weights) if array.size * weights.size > 1 << 16 else None
-        if factors:
-            passes = [(axis, w, pads[axis], border) for axis, w in factors.items()]
-            if border != "zeros" or fill == 0:
-                return lines(array, passes, compute, np.empty(array.shape, dtype), fill)
         out = np.empty(array.shape, dtype)
+        if factors and (border != "zeros" or fill == 0):
+            passes = [(axis, w, pads[axis], border) for axis, w in factors.items()]
+            return lines(array, passes, compute, out, fill)
         return kernel(array, weights, pads, border, fill, compute, out, method="direct")
     compute, tolerance = _precision(array, weights, fill)
     if array.size < _FEW_KERNELS or not tolerance < 0.01:

@@ -1410,32 +1410,10 @@ def generic_laplace(
            [16., 28., 28.],
            [16., 28., 28.]])
     """
-    array = np.asarray(input)
-    along = _axes(axes, array.ndim)
-    sequences = None if along is None else _each(len(along), mode)
-    operation = _operation(array, output, 0.0, None)
-    if not along or sequences is None or operation is None:
-        return _scipy(
-            "generic_laplace",
-            input,
-            derivative2,
-            output,
-            mode,
-            cval,
-            extra_arguments,
-            extra_keywords,
-            axes=axes,
-        )
-    (modes,) = sequences
-    more = extra_keywords or {}
-    result = operation.output
-    if result is None:
-        result = np.zeros(array.shape, operation.target)
-    derivative2(array, along[0], result, modes[0], cval, *extra_arguments, **more)
-    for axis, each in zip(along[1:], modes[1:], strict=True):
-        part = derivative2(array, axis, result.dtype, each, cval, *extra_arguments, **more)
-        result += part
-    return result
+    return _derived(
+        "generic_laplace", input, derivative2, output, mode, cval, extra_arguments,
+        extra_keywords, axes,
+    )  # fmt: skip
 
 
 def generic_gradient_magnitude(
@@ -1488,32 +1466,45 @@ def generic_gradient_magnitude(
            [16., 20., 20.],
            [16., 20., 20.]])
     """
+    return _derived(
+        "generic_gradient_magnitude", input, derivative, output, mode, cval, extra_arguments,
+        extra_keywords, axes, squared=True,
+    )  # fmt: skip
+
+
+def _derived(
+    name: str,
+    input: ArrayLike,
+    derivative: _Derivative,
+    output: _Output,
+    mode: _Mode,
+    cval: complex,
+    extra_arguments: Sequence[Any],
+    extra_keywords: Mapping[str, Any] | None,
+    axes: _Axes,
+    squared: bool = False,
+) -> NDArray[Any]:
+    """The sum of derivatives along the axes, or the root of that of their squares."""
     array = np.asarray(input)
     along = _axes(axes, array.ndim)
     sequences = None if along is None else _each(len(along), mode)
     operation = _operation(array, output, 0.0, None)
     if not along or sequences is None or operation is None:
-        return _scipy(
-            "generic_gradient_magnitude",
-            input,
-            derivative,
-            output,
-            mode,
-            cval,
-            extra_arguments,
-            extra_keywords,
-            axes=axes,
-        )
+        arguments = input, derivative, output, mode, cval, extra_arguments, extra_keywords
+        return _scipy(name, *arguments, axes=axes)
     (modes,) = sequences
     more = extra_keywords or {}
     result = operation.output
     if result is None:
         result = np.zeros(array.shape, operation.target)
     derivative(array, along[0], result, modes[0], cval, *extra_arguments, **more)
-    np.multiply(result, result, result)
+    if squared:
+        np.multiply(result, result, result)
     for axis, each in zip(along[1:], modes[1:], strict=True):
         part = derivative(array, axis, result.dtype, each, cval, *extra_arguments, **more)
-        np.multiply(part, part, part)
+        if squared:
+            np.multiply(part, part, part)
         result += part
-    np.sqrt(result, result, casting="unsafe")
+    if squared:
+        np.sqrt(result, result, casting="unsafe")
     return result

@@ -5,7 +5,8 @@ import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 
 import fastconv
-from fastconv import geometry
+from fastconv import geometry, problems
+from fastconv.arrays import call
 from fastconv.correlation import correlate
 
 BORDERS = list(geometry.PADDING_MODES)
@@ -149,6 +150,22 @@ def test_results_are_stored_in_any_dtype(rng, stored, dtype):
                 got = correlate(array, kernel, pads, border, out=out, **options)
                 assert got is out
                 np.testing.assert_array_equal(got, want)
+
+
+def test_weights_left_out(rng):
+    """Those that are zero, whatever they meet: one that is left, some, and nine far apart."""
+    array = rng.standard_normal((20, 30))
+    for kept in ([(1, 2)], [(0, 0), (2, 3)], [(y, x) for y in (0, 1, 4) for x in (0, 1, 4)]):
+        kernel = np.zeros((5, 5))
+        for where in kept:
+            kernel[where] = rng.random()
+        for method in ("auto", "direct"):
+            parameters = (((2, 2), (2, 2)), "zeros", None, (kernel != 0).tobytes())
+            got = call(
+                problems.correlation, ("input", "weight"), (array, kernel), parameters, None, method
+            )
+            want, magnitude = expected(array, kernel, ((2, 2), (2, 2)), "zeros", 0, (0, 1))
+            check(got, want, magnitude, len(kept), "float64")
 
 
 def test_out_may_be_the_input_or_of_another_dtype(rng):

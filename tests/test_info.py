@@ -80,6 +80,15 @@ def test_nothing_else_is_public():
     assert set(fastconv.__all__) <= {*FUNCTIONS, *OTHERS}
 
 
+def test_modules_are_there_when_asked_for(python):
+    program = (
+        "import fastconv, sys; print('fastconv.signal' in sys.modules); fastconv.signal.correlate"
+    )
+    assert python("-c", program).strip() == "False"
+    with pytest.raises(AttributeError, match="no attribute 'fourier'"):
+        fastconv.fourier  # noqa: B018
+
+
 def test_version():
     assert fastconv.__version__ == importlib.metadata.version("fastconv")
 

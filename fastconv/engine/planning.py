@@ -938,12 +938,12 @@ def _pointwise(problem, threads):
     tile = (1, 1, min(wide * run, width))
     layout = _Buffer(aligned(WORKER_BYTES), (True,) * 3, 1, 0, 0, 0, 0)
     table = [0, 0, 0]
-    gather = [c * step.strides[3] for c in range(step.inputs)]
+    gather = [step.gather[0] + c * step.strides[3] for c in range(step.inputs)]
     each = Pass(
         taps=step.inputs,
         blocks=blocks,
         gather=len(table) + step.inputs,
-        contiguous=step.strides[3] == size,
+        contiguous=in_order(gather, size),
         packed=0,
         offsets=len(table),
         form=kernels.FORMS["pointwise"],

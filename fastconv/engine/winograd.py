@@ -39,6 +39,8 @@ def refusal(problem):
     lines = [sorted({tap[a] for tap in step.taps}) for a in range(3)]
     if len(lines[1]) != 3 or len(lines[2]) != 3 or len(step.taps) != 9 * len(lines[0]):
         return "it takes kernels of 3x3 (in three dimensions 3x3 along the last two)"
+    if any(line[2] - line[1] != line[1] - line[0] for line in lines[1:]):
+        return "it takes kernels whose elements are equally far apart"
     if problem.stride != (1, 1, 1):
         return f"it takes stride 1, not {problem.stride}"
     if problem.stored != problem.dtype:
