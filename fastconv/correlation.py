@@ -83,13 +83,16 @@ def _goes_to(out, dtype):
     return out.dtype == dtype or (dtype.kind == "f" and engine.converts(out.dtype))
 
 
+def real_of(dtype):
+    """The dtype of the parts of complex numbers; that of real ones is their own."""
+    return np.empty(0, dtype).real.dtype
+
+
 def _of_precision(array, dtype):
     """The array, real or complex as it is, in the precision of `dtype`; itself if it has that."""
     if array.dtype == dtype:
         return array
-    if dtype.kind == "c" and array.dtype.kind != "c":
-        dtype = np.empty(0, dtype).real.dtype
-    return array.astype(dtype, copy=False)
+    return array.astype(dtype if array.dtype.kind == "c" else real_of(dtype), copy=False)
 
 
 def _correlate(array, kernel, pads, border, out, method):

@@ -308,7 +308,7 @@ def kernel(array, weights, pads, border, fill, dtype, out=None, method="auto"):
             passes = [(axis, w, pads[axis], border) for axis, w in factors.items()]
             if len(passes) == 1 or border != "zeros" or fill == 0:
                 return lines(array, passes, dtype, out, fill)
-    weights = weights.astype(dtype if dtype.kind == weights.dtype.kind else _real(dtype))
+    weights = weights.astype(dtype if weights.dtype.kind == "c" else correlation.real_of(dtype))
     if dtype.kind == "f" and array.ndim <= 3 and (border != "zeros" or fill == 0):
         stored = None if out is None or out.dtype == dtype else out.dtype.name
         parameters = (tuple(pads), border, stored)
@@ -322,10 +322,6 @@ def kernel(array, weights, pads, border, fill, dtype, out=None, method="auto"):
             array, weights, pads, border, fill=fill, dtype=dtype, out=out, method=method
         )
     return None if sparse and array.dtype.kind not in "iu" and np.isnan(result).any() else result
-
-
-def _real(dtype):
-    return np.empty(0, dtype).real.dtype
 
 
 def _factors(weights, axes):

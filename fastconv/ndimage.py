@@ -1182,12 +1182,7 @@ def prewitt(
            [1, 3, 2, 0],
            [2, 3, 1, 0]])
     """
-    result = None
-    if not _few(input, dtype, _FEW, _FEW_OTHERS):
-        result = _edges(input, axis, output, mode, cval, dtype, _PREWITT)
-    if result is None:
-        result = _scipy("prewitt", input, axis, output, mode, cval)
-    return result
+    return _edges("prewitt", _PREWITT, input, axis, output, mode, cval, dtype)
 
 
 _DIFFERENCE = np.array([-1.0, 0.0, 1.0])
@@ -1196,13 +1191,32 @@ _SOBEL = np.array([1.0, 2.0, 1.0])
 
 
 def _edges(
+    name: str,
+    smooth: NDArray[Any],
     input: ArrayLike,
     axis: Any,
     output: _Output,
     mode: Any,
     cval: Any,
     dtype: DTypeLike | None,
+) -> NDArray[Any]:
+    """A difference along an axis, smoothed along the others; of SciPy's name."""
+    result = None
+    if not _few(input, dtype, _FEW, _FEW_OTHERS):
+        result = _smoothed_difference(smooth, input, axis, output, mode, cval, dtype)
+    if result is None:
+        result = _scipy(name, input, axis, output, mode, cval)
+    return result
+
+
+def _smoothed_difference(
     smooth: NDArray[Any],
+    input: ArrayLike,
+    axis: Any,
+    output: _Output,
+    mode: Any,
+    cval: Any,
+    dtype: DTypeLike | None,
 ) -> NDArray[Any] | None:
     array = np.asarray(input)
     along = _axis(axis, array.ndim)
@@ -1259,12 +1273,7 @@ def sobel(
            [1, 4, 3, 0],
            [3, 4, 1, 0]])
     """
-    result = None
-    if not _few(input, dtype, _FEW, _FEW_OTHERS):
-        result = _edges(input, axis, output, mode, cval, dtype, _SOBEL)
-    if result is None:
-        result = _scipy("sobel", input, axis, output, mode, cval)
-    return result
+    return _edges("sobel", _SOBEL, input, axis, output, mode, cval, dtype)
 
 
 def laplace(

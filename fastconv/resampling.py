@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastconv import correlation, problems
 from fastconv.arrays import call
+from fastconv.geometry import PADDING_MODES
 from fastconv.originals import array_of, original, scipy_signal
 from fastconv.sums import FLOATS, NAMES
 
@@ -22,11 +23,8 @@ __all__ = ["resample_poly", "savgol_filter", "sepfir2d", "upfirdn"]
 #: Products that SciPy has summed up before the engine has been asked.
 _FEW, _FEW_2D = 4_000, 10_000
 
-#: upfirdn's modes that are borders of the engine.
-_EXTENSIONS = {
-    "constant": "zeros", "symmetric": "symmetric", "reflect": "reflect", "edge": "replicate",
-    "wrap": "circular",
-}  # fmt: skip
+#: upfirdn's modes that are borders of the engine: NumPy's names.
+_EXTENSIONS = {numpys: ours for ours, numpys in PADDING_MODES.items()}
 
 
 def upfirdn(
@@ -129,7 +127,7 @@ def _resampled(
     rest = x.shape[axis + 1 :]
     if math.prod(rest) > 1:
         shape.append(math.prod(rest))
-    real = np.empty(0, dtype).real.dtype
+    real = correlation.real_of(dtype)
     parts = [[c.real, c.imag] if c.dtype.kind == "c" else [c] for c in (h, x.reshape(shape))]
     filters, signals = ([p.astype(real, copy=False) for p in part] for part in parts)
     result = np.empty((*shape[:2], count, *shape[3:]), dtype)

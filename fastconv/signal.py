@@ -32,7 +32,6 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv import sums
-from fastconv.correlation import correlate as correlate_any
 from fastconv.originals import array_of, scipy_signal
 from fastconv.resampling import resample_poly, savgol_filter, sepfir2d, upfirdn
 
@@ -334,12 +333,9 @@ def _plain(name: str, a: Any, b: Any, mode: Any) -> NDArray[Any] | None:
     window = sums.window(a.shape, b.shape, mode) if mode in _MODES else None
     if window is None or squares - squares != 0:
         return None
-    ((first,), (count,)) = window
-    pads = (b.size - 1 - first, first + count - a.size)
-    if min(pads) < 0:
-        return None
     kernel = b if name == "correlate" else b[::-1]
-    result: NDArray[Any] = correlate_any(a, kernel, (pads,), method="direct")
+    first, counts = window
+    result: NDArray[Any] = sums.directly(a, kernel, first, counts, None, a.dtype)
     return result
 
 

@@ -91,14 +91,14 @@ def _floats(a, b, first, counts, axes, dtype, method):
         if method == "fft":
             return None
     if axes is None:
-        return _correlate(a, flipped(b), first, counts, None, dtype)
+        return directly(a, flipped(b), first, counts, None, dtype)
     others = broadcasting(a, b, axes)
     b = flipped(b, axes)
     if any(b.shape[i] > 1 for i in others):
         if any(a.shape[i] > 1 for i in others):
             return _each(a, b, first, counts, axes, others, dtype)
         a, b = flipped(b, axes), flipped(a, axes)
-    return _correlate(a, np.squeeze(b, tuple(others)), first, counts, axes, dtype)
+    return directly(a, np.squeeze(b, tuple(others)), first, counts, axes, dtype)
 
 
 def _sizes(a, b, axes):
@@ -129,7 +129,7 @@ def _pads(a, taps, first, counts, axes):
     return a, tuple(pads)
 
 
-def _correlate(a, kernel, first, counts, axes, dtype):
+def directly(a, kernel, first, counts, axes, dtype):
     """The same directly, of an array and one kernel that is flipped already."""
     a, pads = _pads(a, kernel.shape, first, counts, axes)
     return correlation.correlate(a, kernel, pads, axes=axes, dtype=dtype, method="direct")
@@ -154,7 +154,7 @@ def _each(a, b, first, counts, axes, others, dtype):
         parts[2][...] = sums.reshape(parts[2].shape)
         return result
     for index in np.ndindex(*shape):
-        parts[2][index] = _correlate(array[index], kernels[index], first, counts, None, dtype)
+        parts[2][index] = directly(array[index], kernels[index], first, counts, None, dtype)
     return result
 
 
@@ -181,8 +181,7 @@ def convolve(a, b, window, axes, dtype, method) -> NDArray:
     """
     first, counts = window
     if dtype.kind == "c" and "c" not in (a.dtype.kind, b.dtype.kind):
-        real = np.empty(0, dtype).real.dtype
-        found = convolve(a, b, window, axes, real, method)
+        found = convolve(a, b, window, axes, correlation.real_of(dtype), method)
         return found if found is None else found.astype(dtype)
     if dtype.char in FLOATS:
         return _floats(a, b, first, counts, axes, dtype, method)
