@@ -1,102 +1,123 @@
-"""Time, peak memory and GFLOP/s of every convolution type, in float32 with one thread."""
+"""Time, peak memory, GFLOP/s and a ratio of every convolution type, in float32 with one thread."""
 
 import os
-import time
+from functools import partial
+from types import FunctionType
 
 import numpy as np
 
 import fastconv
-from fastconv.bench.workloads import WORKLOADS, find
+from fastconv.bench.timing import take_turns
+from fastconv.bench.workloads import WORKLOADS
+
+from .common import Ready, label
 
 EVERY_LAYER = os.environ.get("FASTCONV_BENCH") == "all"
+#: Rows and columns of the matrices whose product is the unit of the ratios.
+SIZE = 512
+#: What the dashboard calls the benchmarks of a layer.
+MEASURES = {
+    "time_call": "time",
+    "track_ratio": "time beside a matrix product",
+    "track_gflops": "GFLOP/s",
+    "peakmem_call": "peak memory",
+}
 
 
-def names(kind):
-    """List the layers of one kind: the recognisable few, or all if FASTCONV_BENCH=all."""
-    return [row.name for row in WORKLOADS if row.kind == kind and (EVERY_LAYER or row.quick)]
+class _Layers(Ready):
+    """The layers of one kind: the recognisable few, or all if FASTCONV_BENCH=all."""
 
-
-def best_seconds(run, budget=0.5):
-    """Time the fastest of the runs that fit into a budget of seconds, after one to warm up."""
-    run()
-    best, end = float("inf"), time.perf_counter() + budget
-    while (start := time.perf_counter()) < end:
-        run()
-        best = min(best, time.perf_counter() - start)
-    return best
-
-
-class _Layers:
-    """The layers of one kind; a subclass names it."""
-
-    kind: str
     param_names = ("layer",)
-    timeout = 600
 
-    def setup(self, layer):
-        row = find(layer)
-        self.function, _, self.options = row.form
-        self.arguments = row.arrays()
-        fastconv.set_num_threads(1)
+    def __init_subclass__(cls, kind, title):
+        chosen = [row for row in WORKLOADS if row.kind == kind and (EVERY_LAYER or row.quick)]
+        cls.rows = {label(row): row for row in chosen}
+        cls.params = list(cls.rows)
+        for name, measure in MEASURES.items():
+            # asv reads a benchmark's pretty name off its function: each class has its own.
+            inherited = getattr(cls, name)
+            function = FunctionType(inherited.__code__, globals(), name)
+            function.__qualname__ = f"{cls.__name__}.{name}"
+            function.__dict__ = {**vars(inherited), "pretty_name": f"{title}: {measure}"}
+            setattr(cls, name, function)
 
-    def run(self):
-        return self.function(*self.arguments, **self.options)
+    def parts(self, layer):
+        row = self.rows[layer]
+        return row.form.function, row.arrays(), row.form.options
 
     def time_call(self, layer):
-        self.run()
+        self.call()
 
     def peakmem_call(self, layer):
-        self.run()
+        self.call()
+
+    def in_turns(self):
+        """Time the call and a product of matrices: what hurts one hurts the other."""
+        factors = np.ones((2, SIZE, SIZE), np.float32)
+        product = np.empty((SIZE, SIZE), np.float32)
+        calls = {"call": self.call, "product": partial(np.matmul, *factors, out=product)}
+        for call in calls.values():
+            call()
+        timings = take_turns(calls, {}, seconds=0.5, threads=1)
+        return timings["call"].seconds, timings["product"].seconds
+
+    def track_ratio(self, layer):
+        """Tell how many times as long the call takes as a product of as many operations."""
+        call, product = self.in_turns()
+        return float(f"{call / product * 2 * SIZE**3 / self.rows[layer].plan.flops:.4g}")
+
+    track_ratio.unit = "times as long as a matrix product of as many operations"
 
     def track_gflops(self, layer):
-        flops = fastconv.explain(self.function, *self.arguments, **self.options).flops
-        return round(flops / best_seconds(self.run) / 1e9, 2)
+        """Count two operations for each multiply-add of the definition."""
+        call, _ = self.in_turns()
+        return float(f"{self.rows[layer].plan.flops / call / 1e9:.4g}")
 
     track_gflops.unit = "GFLOP/s"
 
 
-class Conv(_Layers):
-    kind, params = "conv", names("conv")
+class Conv(_Layers, kind="conv", title="Dense"):
+    pass
 
 
-class Pointwise(_Layers):
-    kind, params = "pointwise", names("pointwise")
+class Pointwise(_Layers, kind="pointwise", title="Pointwise"):
+    pass
 
 
-class Depthwise(_Layers):
-    kind, params = "depthwise", names("depthwise")
+class Depthwise(_Layers, kind="depthwise", title="Depthwise"):
+    pass
 
 
-class Grouped(_Layers):
-    kind, params = "grouped", names("grouped")
+class Grouped(_Layers, kind="grouped", title="Grouped"):
+    pass
 
 
-class Dilated(_Layers):
-    kind, params = "dilated", names("dilated")
+class Dilated(_Layers, kind="dilated", title="Dilated"):
+    pass
 
 
-class Transposed(_Layers):
-    kind, params = "transposed", names("transposed")
+class Transposed(_Layers, kind="transposed", title="Transposed"):
+    pass
 
 
-class Separable(_Layers):
-    kind, params = "separable", names("separable")
+class Separable(_Layers, kind="separable", title="Depthwise-separable"):
+    pass
 
 
-class SpatiallySeparable(_Layers):
-    kind, params = "spatially_separable", names("spatially_separable")
+class SpatiallySeparable(_Layers, kind="spatially_separable", title="Spatially separable"):
+    pass
 
 
-class ShuffledGrouped(_Layers):
-    kind, params = "shuffled", names("shuffled")
+class ShuffledGrouped(_Layers, kind="shuffled", title="Shuffled grouped"):
+    pass
 
 
-class Flattened(_Layers):
-    kind, params = "flattened", names("flattened")
+class Flattened(_Layers, kind="flattened", title="Flattened"):
+    pass
 
 
-class ParallelFlattened(_Layers):
-    kind, params = "parallel_flattened", names("parallel_flattened")
+class ParallelFlattened(_Layers, kind="parallel_flattened", title="Parallel flattened"):
+    pass
 
 
 class Memory:
@@ -114,9 +135,17 @@ class Memory:
         self.weight = np.ones((8, 32, 15, 3, 3), np.float32)
         self.out = np.ones((1, 8, 37, 126, 126), np.float32)
         fastconv.set_num_threads(1)
+        try:
+            fastconv.explain(fastconv.conv3d, self.input, self.weight, method=method)
+        except (TypeError, ValueError) as missing:
+            raise NotImplementedError("this commit has no such method") from missing
 
     def peakmem_arrays(self, method):
         pass
 
+    peakmem_arrays.pretty_name = "10 GB of im2col: the arrays alone"
+
     def peakmem_call(self, method):
         fastconv.conv3d(self.input, self.weight, out=self.out, method=method)
+
+    peakmem_call.pretty_name = "10 GB of im2col: peak memory"

@@ -1,7 +1,8 @@
 """Calls of fastconv.signal and fastconv.ndimage beside SciPy's own, with one thread."""
 
-import fastconv
 from fastconv.bench.namesakes import NAMESAKES
+
+from .common import Ready
 
 #: What is measured, all in float32.
 CALLS = [
@@ -20,21 +21,22 @@ CALLS = [
 ]
 
 
-class Calls:
+class Calls(Ready):
     """The same call of both packages."""
 
     param_names = ("call", "package")
     params = (CALLS, ["fastconv", "scipy"])
-    timeout = 600
 
-    def setup(self, call, package):
+    def parts(self, call, package):
         row = next(row for row in NAMESAKES if (row.name, row.dtype) == (call, "float32"))
-        self.function, self.options = row.of_module(package), row.options
-        self.arguments = row.drawn()
-        fastconv.set_num_threads(1)
+        return row.of_module(package), row.drawn(), row.options
 
     def time_call(self, call, package):
-        self.function(*self.arguments, **self.options)
+        self.call()
+
+    time_call.pretty_name = "SciPy's names: time"
 
     def peakmem_call(self, call, package):
-        self.function(*self.arguments, **self.options)
+        self.call()
+
+    peakmem_call.pretty_name = "SciPy's names: peak memory"
