@@ -82,7 +82,7 @@ def test_chain(scratch):
     index = read(folder / "html" / "index.json")
     assert {name: index["benchmarks"][name]["pretty_name"] for name in measured["results"]} == {
         TIME: "Depthwise: time",
-        RATIO: "Depthwise: time beside a matrix product",
+        RATIO: "Depthwise: time beside numpy.correlate",
         GFLOPS: "Depthwise: GFLOP/s",
         MEMORY: "Depthwise: peak memory",
     }
