@@ -429,7 +429,7 @@ def conv_transpose(
         the sizes that `conv` would have reduced to this input is wanted.
     groups : int, default 1
         Must divide Cin. Input channels of a group reach the output channels of that group
-        only. (Before `dilation`, as in PyTorch.)
+        only. It stands before `dilation`, as in PyTorch.
     dilation : int or sequence of int, default 1
         Output elements from one element of the kernel to the next.
     out : ndarray, optional

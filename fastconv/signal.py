@@ -494,8 +494,8 @@ def fftconvolve(
     Returns
     -------
     ndarray
-        float32, float64, complex64 or complex128, as the arrays have it; an empty one if one
-        of them is empty.
+        Of float32, float64, complex64 or complex128, as the arrays have it; empty if one of them
+        is.
 
     Raises
     ------

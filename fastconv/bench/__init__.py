@@ -48,7 +48,7 @@ def run(
     Parameters
     ----------
     sets : sequence of str, default ('quick',)
-        Names of sets of workloads, as `members` lists them: networks, classes, 'quick', 'all'.
+        Names of sets of workloads, as ``members`` lists them: networks, classes, 'quick', 'all'.
     containing : str, default ''
         Only workloads whose name contains this.
     threads : sequence of int, default (1,)
@@ -75,9 +75,9 @@ def run(
     Returns
     -------
     Results
-        Plain data: `Results.rows` has a `Row` for each workload and number of threads, each with
-        the times of all contenders and what is derived of them; `Results.write` makes a JSON file
-        of it, which `read` reads.
+        Plain data: ``Results.rows`` has a ``Row`` for each workload and number of threads, each
+        with the times of all contenders and what is derived of them; ``Results.write`` makes a
+        JSON file of it, which ``read`` reads.
 
     Raises
     ------

@@ -61,7 +61,7 @@ def set_num_threads(n: SupportsIndex) -> None:
 
     See Also
     --------
-    num_threads : the same for a block of code.
+    num_threads : The same for a block of code.
 
     Examples
     --------
