@@ -74,9 +74,11 @@ sphinx_gallery_conf = {
     "gallery_dirs": "gallery",
     "abort_on_example_error": True,
     "backreferences_dir": None,
+    "capture_repr": (),
     "download_all_examples": False,
     "remove_config_comments": True,
     "show_memory": False,
+    "write_computation_times": False,
 }
 
 # ---- Links to other sites, which the builder linkcheck follows
@@ -93,7 +95,7 @@ pygments_dark_style = "github-dark"
 html_title = "fastconv"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
-html_show_sourcelink = False
+html_show_sourcelink = html_use_index = html_domain_indices = False
 html_math_renderer = "mathml"
 
 
