@@ -124,7 +124,7 @@ class Sheet:
     def title(self, grid: Grid, text: str) -> None:
         """Write under a grid what it is."""
         x = (grid.left + grid.right) / 2
-        self.text(x, grid.bottom + 0.35, text, "faint", va="top", linespacing=1.2)
+        self.text(x, grid.bottom + 0.35, text, "faint", va="top")
 
     def frame(self, grid: Grid, row: int, column: int, rows: int, columns: int, kind: str) -> None:
         """Draw a line around some cells."""
@@ -287,7 +287,9 @@ def outer(theme: str) -> Sheet:
 SIDE, SMALL, PITCH = 3, 0.6, 2.4
 
 
-def planes(sheet: Sheet, left: float, count: int, of: int, marks: Callable[[int], Marks]) -> Any:
+def planes(
+    sheet: Sheet, left: float, count: int, of: int, marks: Callable[[int], Marks]
+) -> list[Grid]:
     """Draw channels one below the other, in the middle of as many as the sheet has at most."""
     top = 0.2 + (of - count) * PITCH / 2
     return [
@@ -310,7 +312,7 @@ def caption(sheet: Sheet, stages: list[list[Grid]], texts: Iterable[str]) -> Non
     bottom = max(grids[-1].bottom for grids in stages)
     for grids, text in zip(stages, texts, strict=True):
         x = (grids[0].left + grids[0].right) / 2
-        sheet.text(x, bottom + 0.4, text, "faint", va="top", linespacing=1.2)
+        sheet.text(x, bottom + 0.4, text, "faint", va="top")
 
 
 def window(kind: str) -> Callable[[int], Marks]:
@@ -399,17 +401,14 @@ def flattened(theme: str) -> Sheet:
     """Across the channels, then down, then along: three lines for each filter."""
     sheet = Sheet(15.6, 8.6, theme)
     before = planes(sheet, 1.2, 3, 3, window("read"))
-    lateral = planes(
-        sheet, 5, 2, 3, lambda _: block(0, 0, 3, 3, "cell") | block(0, 0, 3, 3, "second")
-    )
+    lateral = planes(sheet, 5, 2, 3, window("second"))
     vertical = planes(sheet, 8.8, 2, 3, lambda _: block(1, 0, 1, 3, "third"))
     after = planes(sheet, 12.6, 2, 3, centre("written"))
     connect(sheet, before, lateral, ((c, m, "faint") for c in range(3) for m in range(2)))
     for first, then in (lateral, vertical), (vertical, after):
         connect(sheet, first, then, ((m, m, "faint") for m in range(2)))
-    caption(
-        sheet, [before, lateral, vertical, after], ["input", "lateral", "vertical", "horizontal"]
-    )
+    texts = "input", "lateral", "vertical", "horizontal"
+    caption(sheet, [before, lateral, vertical, after], texts)
     return sheet
 
 
