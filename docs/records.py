@@ -90,14 +90,15 @@ def classes(results: Results) -> str:
         found = summary(rows)
         assert found
         worst = f"{found.worst.name} {ratio(found.worst.ratio)}"
-        return name, str(found.rows), ratio(found.mean), str(found.behind), worst
+        numbers = str(found.rows), ratio(found.mean), str(found.behind)
+        return name, count(rows[0].threads), *numbers, worst
 
     lines = []
-    for threads, rows in by_threads(results).items():
-        sorted_ = by_class(rows)
-        lines += [cells(name, sorted_[name]) for name in CLASSES if name in sorted_]
-        lines.append(cells(f"**all, {count(threads)}**", rows))
-    return table(("class", "rows", "mean ratio", "behind", "worst row"), lines)
+    for rows in by_threads(results).values():
+        found = by_class(rows)
+        lines += [cells(name, found[name]) for name in CLASSES if name in found]
+        lines.append(cells("**all**", rows))
+    return table(("class", "threads", "rows", "mean ratio", "behind", "worst row"), lines, left=2)
 
 
 def calls(results: Results) -> str:
