@@ -49,3 +49,34 @@ def key_of(describe, method, int threads, bint packed, tuple parameters, strides
             values = repr(parameters)
             break
     return describe, method, values, strides, numbers
+
+
+cdef void memory_of(np.ndarray array, const char **first, const char **end) noexcept:
+    """Between which addresses the elements lie."""
+    cdef Py_ssize_t i, reach
+    first[0] = np.PyArray_BYTES(array)
+    end[0] = first[0] + np.PyArray_ITEMSIZE(array)
+    for i in range(np.PyArray_NDIM(array)):
+        reach = (np.PyArray_DIM(array, i) - 1) * np.PyArray_STRIDE(array, i)
+        if reach < 0:
+            first[0] += reach
+        else:
+            end[0] += reach
+
+
+def is_apart(out, tuple operands):
+    """Whether results can go to `out` at once: it is plain, and far from all operands."""
+    cdef const char *first
+    cdef const char *end
+    cdef const char *other_first
+    cdef const char *other_end
+    if type(out) is not np.ndarray or not np.PyArray_ISBEHAVED(out):
+        return False
+    memory_of(out, &first, &end)
+    for operand in operands:
+        if type(operand) is not np.ndarray:
+            return False
+        memory_of(operand, &other_first, &other_end)
+        if first < other_end and other_first < end:
+            return False
+    return True
