@@ -20,7 +20,7 @@ _LINES = ("input", "weight0", "weight1", "weight2")
 _FLOAT32 = np.dtype(np.float32)
 _FLOAT64 = np.dtype(np.float64)
 _EPS = {_FLOAT32: 2.0**-23, _FLOAT64: 2.0**-52}
-#: The most taps of lines that are passes over one tile in turn, by the rank of the array.
+#: The most taps of lines that are passes over one tile in turn, by the number of passes.
 _CHAINED = {2: 25, 3: 7}
 #: From how many taps on means are running sums or, where those would spread what is not finite,
 #: made of smaller ones.
@@ -31,13 +31,25 @@ _WORTH = 1 << 22
 _PASS = 8
 #: The most taps of a kernel whose zeros are left out; FFTs may be faster with all of more.
 _SPARSE = 400
-#: Below how many elements SciPy is as fast with a kernel whose sums must be rounded as its own.
-_FEW_KERNELS = 1 << 15
+#: The most elements of a row that a kernel is summed up at together, and by how many at a time.
+_STRETCH, _WIDEST = 1024, 32
+#: Below how many elements side by side lines are not taken together.
+_NARROW = 16
 #: The longest means of integers that are sums of their own.
 _RUNNING = 15
 
 
 # ---- Lines --------------------------------------------------------------------------
+
+
+def _is_narrow(array):
+    """Whether the last of three axes is so short, as of colours, that vectors run along another."""
+    return array.ndim == 3 and array.shape[2] < min(_NARROW, array.shape[1])
+
+
+def _turned(array):
+    """The last axis first."""
+    return array.transpose(2, 0, 1)
 
 
 def line(array, weights, axis, pads, border, fill, out, dilation=1, bias=None):
@@ -52,6 +64,8 @@ def line(array, weights, axis, pads, border, fill, out, dilation=1, bias=None):
         inner = () if after == 1 else (after,)
         along = len(outer)
         given, target = (a.reshape((*outer, a.shape[axis], *inner)) for a in (array, out))
+    if _is_narrow(given):
+        given, target, along = _turned(given), _turned(target), (along + 1) % 3
     if given.ndim > 3:
         lifted = [np.moveaxis(a, axis, -1) for a in (array, out)]
         indices = np.ndindex(lifted[0].shape[:-3])
@@ -92,13 +106,17 @@ def lines(array, passes, dtype, out, fill):
         for part, into, around in parts:
             lines(part, passes, into.dtype, into, around)
         return result
-    chained = _chained(array, passes, fill)
+    chained, beside = _chained(array, passes, fill)
     if chained:
-        operands = (array, *(_of_dtype(w, dtype) for _, w, *_ in chained))
+        given, into = array, result
+        if beside is None and _is_narrow(array):
+            given, into = _turned(array), _turned(result)
+            chained = [*chained[-1:], *chained[:-1]]
+        operands = (given, *(_of_dtype(w, dtype) for _, w, *_ in chained))
         stored = None if result.dtype == dtype else result.dtype.name
-        parameters = (tuple(pads for *_, pads, _ in chained), chained[0][-1], stored)
-        names = _LINES[: len(operands)]
-        return call(problems.lines, names, operands, parameters, result, dtype=dtype)
+        parameters = (tuple(pads for *_, pads, _ in chained), chained[0][-1], stored, beside)
+        call(problems.lines, _LINES[: len(operands)], operands, parameters, into, dtype=dtype)
+        return result
     # In turn, so that the last pass writes the result, unless something is added to that.
     late = result.dtype != dtype and (fill != 0 or _is_box(array, passes[-1][1]))
     last = np.empty(array.shape, dtype) if late else result
@@ -157,14 +175,20 @@ def _of_dtype(weights, dtype):
 
 
 def _chained(array, passes, fill):
-    """The passes by their axes, if they can and should be one call; else None."""
-    most = _CHAINED.get(array.ndim, 0)
+    """The passes by their axes, if they can and should be one call; and the axis they leave out.
+
+    That one, as the colours of an image, has images side by side.
+    """
+    most = _CHAINED.get(len(passes), 0)
     border = passes[0][-1]
-    if len(passes) != array.ndim or (border == "zeros" and fill != 0):
-        return None
+    others = set(range(array.ndim)) - {axis for axis, *_ in passes}
+    if len(passes) + len(others) != array.ndim or len(others) > 1:
+        return None, None
     if any(each[1].size > most or each[-1] != border for each in passes):
-        return None
-    return sorted(passes, key=lambda each: each[0])
+        return None, None
+    if border == "zeros" and fill != 0:
+        return None, None
+    return sorted(passes, key=lambda each: each[0]), next(iter(others), None)
 
 
 # ---- Boxes --------------------------------------------------------------------------
@@ -223,18 +247,19 @@ def running(array, axis, size, pads, border, fill, out):
 
 
 def _by_lines(array, axis, size, pads, border, fill, out, weights=None, symmetry=0):
-    before, n, after = (
+    before, n, after = shape = (
         math.prod(array.shape[:axis]), array.shape[axis], math.prod(array.shape[axis + 1 :])
     )  # fmt: skip
-    shape = (1, before, n) if after == 1 else (before, n, after)
     given = array.reshape(shape)
     target = out.reshape(shape) if out.flags.c_contiguous else np.empty(shape, out.dtype)
-    along, across = (2, 1) if after == 1 else (1, 2)
+    # Lines go through together that are neighbours in memory, unless these are few.
+    beside = after >= _NARROW or 1 < after >= before
+    group, across = (0, 2) if beside else (2, 0)
     numbers = np.array(
         [
-            given.strides[0], target.strides[0], shape[0], given.strides[along],
-            given.strides[across], target.strides[along], target.strides[across], shape[across], n,
-            size, kernels.NUMBERS[array.dtype.name], kernels.NUMBERS[out.dtype.name],
+            given.strides[group], target.strides[group], shape[group], given.strides[1],
+            given.strides[across], target.strides[1], target.strides[across], shape[across], n,
+            size, kernels.NUMBERS[array.dtype.name], kernels.NUMBERS[out.dtype.name], pads[0],
         ],
         np.intp,
     )  # fmt: skip
@@ -242,8 +267,7 @@ def _by_lines(array, axis, size, pads, border, fill, out, weights=None, symmetry
     if threads > 1:
         team_started()
     finite = kernels.run_lines(
-        given, target, numbers, sources(n, pads, border), fill, after > 1, threads, weights,
-        symmetry,
+        given, target, numbers, sources(n, pads, border), fill, beside, threads, weights, symmetry,
     )  # fmt: skip
     if not out.flags.c_contiguous:
         out[...] = target.reshape(out.shape)
@@ -310,13 +334,15 @@ def kernel(array, weights, pads, border, fill, dtype, out=None, method="auto"):
                 return lines(array, passes, dtype, out, fill)
     weights = weights.astype(dtype if weights.dtype.kind == "c" else correlation.real_of(dtype))
     if dtype.kind == "f" and array.ndim <= 3 and (border != "zeros" or fill == 0):
-        stored = None if out is None or out.dtype == dtype else out.dtype.name
-        parameters = (tuple(pads), border, stored)
+        result = into = np.empty(array.shape, dtype) if out is None else out
+        if _is_narrow(array):
+            array, weights, into = map(_turned, (array, weights, into))
+            pads = [pads[-1], *pads[:-1]]
+        parameters = (tuple(pads), border, None if into.dtype == dtype else into.dtype.name)
         if sparse and kept > 1 and weights.size <= _SPARSE:
             parameters = (*parameters, (weights != 0).tobytes())
             sparse, method = False, "direct"
-        operands = array, weights, None
-        result = call(problems.correlation, _NAMES, operands, parameters, out, method, dtype)
+        call(problems.correlation, _NAMES, (array, weights, None), parameters, into, method, dtype)
     else:
         result = correlation.correlate(
             array, weights, pads, border, fill=fill, dtype=dtype, out=out, method=method
@@ -396,18 +422,33 @@ def _shifted(array, size, fill):
 
 
 def exact(array, total, weights, fill, dtype):
-    """The dtype in which all sums are exact, if weights are integers; else None.
+    """The dtype in which all sums are exact, if weights are fractions of a power of two; else None.
 
     `total` is the sum of the absolute weights. The result must fit what is cast to: nothing
     wraps around in 32 bits, as smaller dtypes do after a cast to that.
     """
-    if not all((w == np.rint(w)).all() for w in weights) or fill != np.rint(fill):
+    parts = _parts([*weights, fill])
+    if not parts:
         return None
     bound = max(_largest(array), abs(fill)) * total
-    if bound < 1 << 24:
+    if bound * parts < 1 << 24:
         return _FLOAT32
-    most = 1 << (53 if dtype.itemsize == 8 or dtype == np.uint32 else 31)
-    return _FLOAT64 if bound < most else None
+    return _FLOAT64 if _holds(dtype, bound) and bound * parts < 1 << 53 else None
+
+
+def _holds(dtype, bound):
+    """Whether sums within a bound can be cast, if need be by way of a larger dtype."""
+    return bound < 1 << (53 if dtype.itemsize == 8 or dtype == np.uint32 else 31)
+
+
+def _parts(numbers):
+    """Into how many parts units must be cut for all numbers to be whole ones; at most 256."""
+    parts = 1
+    while not all((n * parts == np.rint(n * parts)).all() for n in numbers):
+        if parts == 256:
+            return None
+        parts *= 2
+    return parts
 
 
 def integer_lines(array, passes, dtype, fill):
@@ -415,7 +456,8 @@ def integer_lines(array, passes, dtype, fill):
     weights = [w for _, w, *_ in passes]
     total = math.prod(float(np.abs(w).sum()) for w in weights)
     compute = exact(array, total, weights, fill, dtype)
-    if compute and (len(passes) == 1 or (fill == 0 and _wraps_late(array, total, dtype))):
+    late = fill == 0 and _parts(weights) == 1 and _wraps_late(array, total, dtype)
+    if compute and (len(passes) == 1 or late):
         return lines(array, passes, compute, np.empty(array.shape, dtype), fill)
     for each in passes:
         compute = exact(array, float(np.abs(each[1]).sum()), [each[1]], fill, dtype)
@@ -431,20 +473,6 @@ def _wraps_late(array, total, dtype):
     if dtype.itemsize <= 2 or dtype == np.uint32:
         return True
     return _largest(array) * total < 1 << (8 * dtype.itemsize - 1)
-
-
-def _precision(array, weights, fill):
-    """The dtype to compute in, and how far that and SciPy's sums may be apart.
-
-    Each is off by less than its terms and a few more roundings, relative to the sum of the
-    absolute products.
-    """
-    largest = max(_largest(array), abs(fill)) * float(np.abs(weights).sum())
-    for dtype in (_FLOAT32, _FLOAT64):
-        tolerance = (weights.size + 8) * _EPS[dtype] * largest
-        if array.dtype.itemsize == 1 and tolerance < 1e-3:
-            return dtype, tolerance
-    return _FLOAT64, tolerance
 
 
 def _rounded_line(array, each, dtype, fill):
@@ -466,73 +494,76 @@ def _symmetry(weights):
     return 0
 
 
-def _truncated(near, tolerance, dtype):
-    """Sums cast, and which of them, counted flat, might be another integer."""
-    result = np.empty(near.size, dtype)
-    doubtful = np.empty(near.size, np.intp)
-    found = kernels.cut_off_where_sure(
-        near, result, near.size, tolerance, near.dtype == _FLOAT64, kernels.NUMBERS[dtype.name],
-        doubtful,
-    )  # fmt: skip
-    return result, doubtful[:found]
-
-
-class _Windows:
-    """What the taps of a kernel meet, for some outputs, by their flat places."""
-
-    def __init__(self, array, places, pads, border, fill):
-        self.array, self.fill = array, fill
-        self.at_axes = np.unravel_index(places, array.shape)
-        self.sources = [sources(n, pair, border) for n, pair in zip(array.shape, pads, strict=True)]
-        self.outside = border == "zeros"
-
-    def at(self, *tap):
-        places = [
-            source[at + k] for source, at, k in zip(self.sources, self.at_axes, tap, strict=True)
-        ]
-        values = self.array[tuple(places)].astype(np.float64)
-        if self.outside:
-            values[np.minimum.reduce(places) < 0] = self.fill
-        return values
-
-
 def integer_kernel(array, weights, pads, border, fill, dtype):
     """Any kernel, cast to an integer dtype; None if SciPy had better compute it."""
-    total = float(np.abs(weights).sum())
-    compute = exact(array, total, [weights], fill, dtype)
-    if compute:
-        factors = _integer_factors(weights) if array.size * weights.size > 1 << 16 else None
-        out = np.empty(array.shape, dtype)
-        if factors and (border != "zeros" or fill == 0):
-            passes = [(axis, w, pads[axis], border) for axis, w in factors.items()]
-            return lines(array, passes, compute, out, fill)
-        return kernel(array, weights, pads, border, fill, compute, out, method="direct")
-    compute, tolerance = _precision(array, weights, fill)
-    if array.size < _FEW_KERNELS or not tolerance < 0.01:
+    compute = exact(array, float(np.abs(weights).sum()), [weights], fill, dtype)
+    if not compute or (fill != 0 and _parts([weights, fill]) > 1):
+        return _rounded_kernel(array, weights, pads, border, fill, dtype)
+    factors = _integer_factors(weights) if array.size * weights.size > 1 << 16 else None
+    out = np.empty(array.shape, dtype)
+    if factors and (border != "zeros" or fill == 0):
+        passes = [(axis, w, pads[axis], border) for axis, w in factors.items()]
+        return lines(array, passes, compute, out, fill)
+    return kernel(array, weights, pads, border, fill, compute, out, method="direct")
+
+
+def _rounded_kernel(array, weights, pads, border, fill, dtype):
+    """A kernel cast to an integer dtype just as SciPy does: the order of its sums matters."""
+    taps = np.argwhere(weights)
+    bound = max(_largest(array), abs(fill)) * float(np.abs(weights).sum())
+    if not len(taps) or not _holds(dtype, bound):
         return None
-    array = np.ascontiguousarray(array)
-    near = kernel(array, weights, pads, border, fill, compute, method="direct")
-    if near is None:
-        return None
-    result, doubtful = _truncated(near, tolerance, dtype)
-    if doubtful.size * 8 > array.size:
-        return None
-    if doubtful.size:
-        windows = _Windows(array, doubtful, pads, border, fill)
-        sums = np.zeros(doubtful.size)
-        for tap in np.ndindex(weights.shape):
-            if weights[tap]:
-                sums += windows.at(*tap) * weights[tap]
-        result[doubtful] = cast(sums, dtype)
-    return result.reshape(array.shape)
+    out = np.empty(array.shape, dtype)
+    given, target, sizes = array, out, weights.shape
+    if _is_narrow(array):
+        given, target, taps = _turned(given), _turned(target), taps[:, [2, 0, 1]]
+        pads, sizes = ([each[-1], *each[:-1]] for each in (pads, sizes))
+    # The rows of the kernel, and where each meets the array for each row of the output.
+    rows, row_of_tap = np.unique(taps[:, :-1], axis=0, return_inverse=True)
+    *outer, places = (sources(n, each, border) for n, each in zip(given.shape, pads, strict=True))
+    starts = np.zeros((*given.shape[:-1], len(rows)), np.intp)
+    inside = np.ones(starts.shape, bool)
+    for axis, source in enumerate(outer):
+        met = source[np.arange(given.shape[axis])[:, None] + rows[:, axis]]
+        met = met.reshape(-1, *(1,) * (given.ndim - axis - 2), len(rows))
+        starts += met * given.strides[axis]
+        inside &= met >= 0
+    starts[~inside] = np.iinfo(np.intp).min
+    targets = sum(np.ix_(*map(_offsets, target.shape[:-1], target.strides)), start=np.intp(0))
+    width, size = min(given.shape[-1], _STRETCH), sizes[-1]
+    pitch = -(-width // _WIDEST) * _WIDEST + size - 1
+    numbers = np.array(
+        [
+            len(rows), len(taps), pitch, width, given.strides[-1], 0, target.strides[-1], 0, 1,
+            given.shape[-1], size, kernels.NUMBERS[array.dtype.name],
+            kernels.NUMBERS[dtype.name], pads[-1][0],
+        ],
+        np.intp,
+    )  # fmt: skip
+    threads = planning.worth(get_num_threads(), array.size * len(taps))
+    if threads > 1:
+        team_started()
+    kernels.run_kernel(
+        given, target, numbers, starts.ravel(), np.ravel(targets), places,
+        row_of_tap.ravel() * pitch + taps[:, -1], weights[weights != 0], fill, threads,
+    )  # fmt: skip
+    return out
+
+
+def _offsets(size, stride):
+    return np.arange(size) * stride
 
 
 def _integer_factors(weights):
-    """Lines of integers whose outer product is the kernel, if passes are cheaper; else None."""
+    """Lines of integers, the last of their parts, whose outer product is the kernel.
+
+    None if there are none, or if passes are no cheaper.
+    """
     axes = [a for a, k in enumerate(weights.shape) if k > 1]
     if weights.size < 2.5 * sum(weights.shape[a] for a in axes):
         return None
-    rest = weights.astype(np.int64)
+    parts = _parts([weights])
+    rest = (weights * parts).astype(np.int64)
     factors = {}
     for axis in axes[:-1]:
         # One line, divided by what its elements have in common; what is left goes to the others.
@@ -549,7 +580,7 @@ def _integer_factors(weights):
             return None
         factors[axis] = along.astype(np.float64)
         rest = left
-    factors[axes[-1]] = rest.ravel().astype(np.float64)
+    factors[axes[-1]] = rest.ravel() / parts
     return factors
 
 

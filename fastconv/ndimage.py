@@ -1355,8 +1355,13 @@ def _laplace(
     if operation is None:
         return None
     if operation.dtype is None:
+        # SciPy casts each derivative.
         wide = max(array.dtype.itemsize, operation.target.itemsize) > 2
-        if wide or "b" in (array.dtype.kind, operation.target.kind):
+        if (
+            wide
+            or "b" in (array.dtype.kind, operation.target.kind)
+            or operation.fill != round(operation.fill.real)
+        ):
             return None
     weights = filtering.laplace_weights(array.ndim, along)
     pads = tuple((1, 1) if a in along else (0, 0) for a in range(array.ndim))

@@ -223,14 +223,21 @@ def line(arrays, strides, axis, before, after, padding_mode, stored=None, dilati
     return correlation(arrays, strides, pads, padding_mode, stored, dilation=dilation)
 
 
-def lines(arrays, strides, pads, padding_mode, stored=None):
-    """One array and a line of weights along each of its axes."""
-    lifted = {**arrays, "input": arrays["input"][None]}
-    strides = None if strides is None else (0, *strides)
-    problem, shape, fill = spatially_separable(
-        lifted, strides, len(pads), 1, pads, 1, padding_mode, stored
+def lines(arrays, strides, pads, padding_mode, stored=None, beside=None):
+    """One array and a line of weights along each of its axes, or all but the one `beside`."""
+    given = arrays["input"]
+    shape = given.shape
+    if beside is None:
+        given = given[None]
+        strides = None if strides is None else (0, *strides)
+    else:
+        given = np.moveaxis(given, beside, 0)[:, None]
+        if strides is not None:
+            strides = (strides[beside], 0, *strides[:beside], *strides[beside + 1 :])
+    problem, _, fill = spatially_separable(
+        {**arrays, "input": given}, strides, len(pads), 1, pads, 1, padding_mode, stored
     )
-    return problem, shape[1:], fill
+    return problem, shape, fill
 
 
 def shuffled(arrays, strides, rank, stride, padding, dilation, groups):

@@ -6,6 +6,7 @@ products of such a size may have.
 
 import inspect
 import itertools
+import math
 import re
 import warnings
 
@@ -52,8 +53,7 @@ def few_are_enough():
     with pytest.MonkeyPatch.context() as patch:
         for few in FEW:
             patch.setattr(ndimage, few, -1)
-        for few in ("_FEW_KERNELS", "_WORTH"):
-            patch.setattr(filtering, few, -1)
+        patch.setattr(filtering, "_WORTH", -1)
         yield
 
 
@@ -450,6 +450,65 @@ def test_integers_are_rounded_as_by_scipy(dtype, mode):
         agree("correlate", array, RNG.normal(size=(5, 5)), output=np.int32, mode=mode)
         agree("sobel", array, mode=mode)
         agree("laplace", array, mode=mode, output=np.int16)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "int16", "int32", "int64"])
+@pytest.mark.parametrize(
+    ("shape", "kernel"),
+    [
+        ((40, 37), (3, 3)),
+        ((23, 19, 3), (3, 3, 1)),
+        ((5, 1100), (2, 4)),
+        ((4, 3, 5, 6), (2, 1, 3, 2)),
+    ],
+    ids=str,
+)
+def test_kernels_of_integers_are_summed_up_as_by_scipy(shape, kernel, dtype, mode, monkeypatch):
+    """Even where all that it takes to be another integer is another order, and none by SciPy."""
+    monkeypatch.setattr(ndimage, "_scipy", None)
+    flat = np.full(shape, 200 if dtype != "int8" else -77).astype(dtype)
+    weights = RNG.normal(size=kernel)
+    weights[RNG.random(kernel) < 0.3] = 0
+    weights.flat[0] = 1 / 3
+    for array in (sample(shape, dtype), flat, flat[..., ::-1]):
+        agree("correlate", array, np.full(kernel, 1 / math.prod(kernel)), mode=mode, cval=3.0)
+        agree("convolve", array, weights, mode=mode, cval=-2.5)
+        with fastconv.num_threads(3):
+            agree("correlate", array, weights, mode=mode, output="int32")
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "int32"])
+@pytest.mark.parametrize("parts", [2, 16, 256, 512])
+def test_fractions_of_a_power_of_two(dtype, parts):
+    array = sample((60, 70), dtype)
+    outer = np.outer([1, 2, 3, 2, 1], [1, -2, 4, 3, 1]) / parts
+    for weights in (outer, RNG.integers(-9, 9, (3, 4)) / parts):
+        agree("correlate", array, weights, mode="constant", cval=1 / parts)
+        agree("correlate1d", array, weights[1], mode="mirror")
+    agree("sobel", array)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int32", "float32", "float64"])
+@pytest.mark.parametrize("mode", ["reflect", "constant", "wrap"])
+@pytest.mark.parametrize(
+    ("shape", "axes"),
+    [((33, 41, 3), (0, 1)), ((3, 33, 41), (1, 2)), ((33, 3, 41), (0, 2)), ((41, 2), (0,))],
+    ids=str,
+)
+def test_colours(shape, axes, mode, dtype):
+    """Images side by side in one array, wherever their axis is."""
+    array = sample(shape, dtype)
+    for image in (array, array[::-1, ::2], np.asfortranarray(array)):
+        for cval in (0.0, 2.0):
+            agree("gaussian_filter", image, 1.5, axes=axes, mode=mode, cval=cval)
+            agree("uniform_filter", image, 5, axes=axes, mode=mode, cval=cval)
+        agree("sobel", image, axes[-1], mode=mode)
+        agree("gaussian_filter1d", image, 1.5, axes[-1], mode=mode)
+        kernel = np.expand_dims(
+            RNG.normal(size=(3,) * len(axes)), [a for a in range(image.ndim) if a not in axes]
+        )
+        agree("correlate", image, kernel, mode=mode)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int32"])

@@ -51,12 +51,10 @@ from fastconv.engine.filter cimport filter_tile
 from fastconv.engine.lay_out cimport copy_tested, is_zero, lay_out
 from fastconv.engine.multiply cimport multiply_bands, multiply_vectors
 from fastconv.engine.plan cimport *
-from fastconv.engine.ordered cimport BESIDE, sums_across, sums_along
+from fastconv.engine.ordered cimport BESIDE, Kernel, sums_across, sums_along, sums_of_kernel
 from fastconv.engine.running cimport ACROSS, PIECE, Lines, means_across, means_along
 from fastconv.engine.simd cimport *
-from fastconv.engine.store cimport (
-    bands_to_output, cut_off_any, multiply_to_output, store_panel,
-)
+from fastconv.engine.store cimport bands_to_output, multiply_to_output, store_panel
 from fastconv.engine.swapped cimport run_swapped
 from fastconv.engine.weights cimport lay_biases, pack_block, transform_block, weights_of
 from fastconv.engine.winograd cimport (
@@ -623,7 +621,7 @@ cdef class Program:
                          passes, threads, <float *> NULL)
 
 
-# ---- Lines of their own ----------------------------------------------------------------
+# ---- Lines and kernels of their own ----------------------------------------------------
 
 cdef bint lines_of_block(
     Py_ssize_t index, const char *source, char *target, const Py_ssize_t *groups,
@@ -643,7 +641,7 @@ cdef bint lines_of_block(
     if weights == NULL:
         if most == ACROSS:
             return means_across(source, target, places, &lines)
-        return means_along(source, target, places, &lines)
+        return means_along(source, target, places, rows, &lines)
     if most == BESIDE:
         sums_across(source, target, places, weights, symmetry, rows, &lines)
     else:
@@ -668,14 +666,14 @@ def run_lines(
     cdef Py_ssize_t spoilt = 0
     cdef Lines lines
     cdef arithmetic before = 0
-    memcpy(&lines, &numbers[3], 9 * sizeof(Py_ssize_t))
+    memcpy(&lines, &numbers[3], 10 * sizeof(Py_ssize_t))
     lines.fill = fill
     if weights is not None:
         all_weights = &weights[0]
     if across:
         most = BESIDE if all_weights else ACROSS
     cdef Py_ssize_t blocks = numbers[2] * ((lines.count + most - 1) // most)
-    room = (2 * PIECE + lines.size) * most if all_weights else 1
+    room = (2 * PIECE + lines.size) * most if all_weights or not across else 1
     # Zeros: lines that are not there are computed, too.
     cdef double[:, ::1] rows = np_zeros((threads, room))
     if threads == 1:
@@ -696,25 +694,44 @@ def run_lines(
     return spoilt == 0
 
 
-# ---- Casts ---------------------------------------------------------------------------
-
-def cut_off_where_sure(
-    near, out, Py_ssize_t count, double tolerance, bint is_double, Py_ssize_t stored,
-    Py_ssize_t[::1] doubtful,
+def run_kernel(
+    given, out, Table numbers, Table starts, Table targets, Table places, Table offsets,
+    const double[::1] weights, double fill, int threads,
 ):
-    """Numbers that are known within a tolerance, cut off to integers: all side by side.
+    """Sums of a kernel in SciPy's order; filtering.py has that of `numbers`.
 
-    Returns how many of them might be other integers, which are listed in `doubtful`.
+    `starts` tells where the rows begin that each row of the output sees, `targets` where it does.
     """
-    cdef const char *source = address(near, False)
+    cdef const char *source = address(given, False)
     cdef char *target = address(out, True)
-    cdef Py_ssize_t found
-    with nogil:
-        if is_double:
-            found = cut_off_any(target, source, count, tolerance, &doubtful[0], stored)
-        else:
-            found = cut_off_any(target, source, count, <float> tolerance, &doubtful[0], stored)
-    return found
+    cdef Kernel kernel
+    cdef Lines lines
+    cdef arithmetic before = 0
+    cdef Py_ssize_t i, stretches
+    memcpy(&kernel, &numbers[0], sizeof(Kernel))
+    memcpy(&lines, &numbers[4], 10 * sizeof(Py_ssize_t))
+    lines.fill = fill
+    stretches = (lines.length + kernel.width - 1) // kernel.width
+    cdef Py_ssize_t tasks = targets.shape[0] * stretches
+    cdef double[:, ::1] rows = np_zeros((threads, (kernel.rows + 1) * kernel.pitch))
+    if threads == 1:
+        with nogil:
+            before = begin_arithmetic()
+            for i in range(tasks):
+                sums_of_kernel(
+                    source, target + targets[i // stretches],
+                    &starts[i // stretches * kernel.rows], i % stretches * kernel.width,
+                    &places[0], &offsets[0], &weights[0], &rows[0, 0], &kernel, &lines)
+            end_arithmetic(before)
+        return
+    with nogil, parallel(num_threads=threads):
+        before = begin_arithmetic()
+        for i in prange(tasks, schedule='static'):
+            sums_of_kernel(
+                source, target + targets[i // stretches], &starts[i // stretches * kernel.rows],
+                i % stretches * kernel.width, &places[0], &offsets[0], &weights[0],
+                &rows[omp_get_thread_num(), 0], &kernel, &lines)
+        end_arithmetic(before)
 
 
 # ---- For fourier.py, planning.py and the benchmarks ----------------------------------

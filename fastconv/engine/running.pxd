@@ -8,7 +8,7 @@ Sums of integers are exact. Lines are independent, so some of them go side by si
 where elements of neighbouring lines are neighbours in memory, else transposed, piece by piece.
 """
 
-from fastconv.engine.lay_out cimport copy_given
+from fastconv.engine.lay_out cimport clip, copy_given
 from fastconv.engine.plan cimport *
 from fastconv.engine.simd cimport *
 from fastconv.engine.store cimport store_row
@@ -24,6 +24,8 @@ cdef struct Lines:
     Py_ssize_t along_in, across_in, along_out, across_out
     Py_ssize_t count, length, size
     Py_ssize_t given, stored
+    # How many places of the border come before the first element.
+    Py_ssize_t before
     double fill
 
 
@@ -90,29 +92,36 @@ cdef inline bint means_across(
     return test == 0
 
 
-cdef inline void piece_of(
-    double *piece, const char *source, const Py_ssize_t *places, Py_ssize_t count,
+cdef inline void places_of(
+    double *row, const char *line, const Py_ssize_t *places, Py_ssize_t start, Py_ssize_t count,
     const Lines *lines,
 ) noexcept nogil:
-    """So many places of some lines, as [place][lanes]; the last line stands for those missing."""
+    """So many places of one line, from place `start` on, as doubles."""
+    cdef Py_ssize_t low = clip(lines.before - start, 0, count)
+    cdef Py_ssize_t high = clip(lines.before + lines.length - start, low, count)
+    cdef Py_ssize_t i
+    copy_given(<char *> (row + low), line + (start + low - lines.before) * lines.along_in,
+               high - low, lines.along_in, lines.given, <double *> NULL)
+    for i in range(count):
+        if low <= i < high:
+            continue
+        row[i] = lines.fill
+        if places[start + i] >= 0:
+            copy_given(<char *> (row + i), line + places[start + i] * lines.along_in, 1, 0,
+                       lines.given, <double *> NULL)
+
+
+cdef inline void piece_of(
+    double *piece, const char *source, const Py_ssize_t *places, Py_ssize_t start,
+    Py_ssize_t count, const Lines *lines,
+) noexcept nogil:
+    """The same of some lines, as [place][lanes]; the last line stands for those missing."""
     cdef double[PIECE * MAX_LANES] rows
     cdef Py_ssize_t lanes = VECTOR_BYTES // <Py_ssize_t> sizeof(double)
-    cdef bint together = places[0] >= 0 and places[count - 1] == places[0] + count - 1
-    cdef Py_ssize_t i, j
-    cdef const char *line
-    for j in range(1, count):
-        together = together and places[j] == places[j - 1] + 1
+    cdef Py_ssize_t j
     for j in range(lanes):
-        line = source + min(j, lines.count - 1) * lines.across_in
-        if together:
-            copy_given(<char *> &rows[j * PIECE], line + places[0] * lines.along_in, count,
-                       lines.along_in, lines.given, <double *> NULL)
-            continue
-        for i in range(count):
-            rows[j * PIECE + i] = lines.fill
-            if places[i] >= 0:
-                copy_given(<char *> &rows[j * PIECE + i], line + places[i] * lines.along_in, 1, 0,
-                           lines.given, <double *> NULL)
+        places_of(&rows[j * PIECE], source + min(j, lines.count - 1) * lines.across_in, places,
+                  start, count, lines)
     transpose(<char *> piece, VECTOR_BYTES, <const char *> rows, PIECE * sizeof(double),
               PIECE // lanes, <int> lanes, <vd *> NULL)
 
@@ -134,41 +143,44 @@ cdef inline void put_piece(
 
 
 cdef inline bint means_along(
-    const char *source, char *target, const Py_ssize_t *places, const Lines *lines,
+    const char *source, char *target, const Py_ssize_t *places, double *ring, const Lines *lines,
 ) noexcept nogil:
-    """Lines that lie one after the other, as many as there are lanes, or less."""
-    cdef double[PIECE * MAX_LANES] new
-    cdef double[PIECE * MAX_LANES] old
-    cdef double[MAX_LANES] sums
+    """Lines that lie one after the other, as many as there are lanes, or less.
+
+    The elements of a window wait in a ring, which has room for 2 * PIECE more of them.
+    """
+    cdef double[PIECE * MAX_LANES] means
     cdef Py_ssize_t lanes = VECTOR_BYTES // <Py_ssize_t> sizeof(double)
+    cdef Py_ssize_t room = (lines.size + 2 * PIECE - 1) // PIECE * PIECE
+    cdef Py_ssize_t all_places = lines.length + lines.size - 1
+    cdef Py_ssize_t start = 0
+    cdef Py_ssize_t old = 0
     cdef double test = 0
-    cdef Py_ssize_t start, count, i, j
-    for j in range(lanes):
-        sums[j] = 0
-    start = 0
-    # All but the last element of the first window; then one in, the mean, one out.
-    while start < lines.size - 1:
-        count = min(PIECE, lines.size - 1 - start)
-        piece_of(new, source, places + start, count, lines)
+    cdef Py_ssize_t count, done, i
+    cdef double *new
+    cdef vd sums[1]
+    cdef vd x[2]
+    FILL(sums[0], 0)
+    while start < all_places:
+        count = min(PIECE, all_places - start)
+        new = ring + start % room * lanes
+        piece_of(new, source, places, start, count, lines)
+        done = 0
         for i in range(count):
-            for j in range(lanes):
-                sums[j] += new[i * lanes + j]
+            LOAD(x[0], <const char *> (new + i * lanes))
+            if start + i >= lines.size:
+                LOAD(x[1], <const char *> (ring + old * lanes))
+                x[0] = x[0] - x[1]
+                old = old + 1 if old + 1 < room else 0
+            sums[0] = sums[0] + x[0]
+            if start + i >= lines.size - 1:
+                STORE(<char *> (means + done * lanes), sums[0])
+                done += 1
+        if done:
+            divide(means, means, done * lanes, lines)
+            put_piece(target + max(start - lines.size + 1, 0) * lines.along_out, means, done,
+                      lines)
         start += count
-    start = 0
-    while start < lines.length:
-        count = min(PIECE, lines.length - start)
-        piece_of(new, source, places + start + lines.size - 1, count, lines)
-        piece_of(old, source, places + max(start - 1, 0), count, lines)
-        for i in range(count):
-            for j in range(lanes):
-                if start + i == 0:
-                    sums[j] += new[j]
-                else:
-                    sums[j] += new[i * lanes + j] - old[(i if start else i - 1) * lanes + j]
-                new[i * lanes + j] = sums[j]
-        divide(new, new, count * lanes, lines)
-        put_piece(target + start * lines.along_out, new, count, lines)
-        start += count
-    for j in range(lanes):
-        test += sums[j] * 0
+    for i in range(lanes):
+        test += (<double *> sums)[i] * 0
     return test == 0

@@ -24,55 +24,6 @@ cdef inline number cut_off(real x, number *_) noexcept nogil:
     return <number> x
 
 
-cdef inline Py_ssize_t cut_off_all(
-    char *target, const char *source, Py_ssize_t count, real tolerance, Py_ssize_t *doubtful,
-    number *kind,
-) noexcept nogil:
-    """Numbers less a tolerance cut off; lists, and counts, where more by it makes a difference."""
-    cdef number *out = <number *> target
-    cdef const real *x = <const real *> source
-    cdef Py_ssize_t found = 0
-    cdef Py_ssize_t start = 0
-    cdef Py_ssize_t i, stop
-    cdef int differs
-    while start < count:
-        # So few that the loop can be one of vectors, and hardly any has to be gone through again.
-        stop = min(start + 256, count)
-        differs = 0
-        for i in range(start, stop):
-            out[i] = cut_off(x[i] - tolerance, kind)
-            differs |= out[i] != cut_off(x[i] + tolerance, kind)
-        if differs:
-            for i in range(start, stop):
-                if out[i] != cut_off(x[i] + tolerance, kind):
-                    doubtful[found] = i
-                    found += 1
-        start = stop
-    return found
-
-
-cdef inline Py_ssize_t cut_off_any(
-    char *target, const char *source, Py_ssize_t count, real tolerance, Py_ssize_t *doubtful,
-    Py_ssize_t stored,
-) noexcept nogil:
-    """The same for the type that the target has: of integers."""
-    if stored == UINT8:
-        return cut_off_all(target, source, count, tolerance, doubtful, <unsigned char *> NULL)
-    if stored == INT8:
-        return cut_off_all(target, source, count, tolerance, doubtful, <signed char *> NULL)
-    if stored == UINT16:
-        return cut_off_all(target, source, count, tolerance, doubtful, <unsigned short *> NULL)
-    if stored == INT16:
-        return cut_off_all(target, source, count, tolerance, doubtful, <short *> NULL)
-    if stored == UINT32:
-        return cut_off_all(target, source, count, tolerance, doubtful, <unsigned int *> NULL)
-    if stored == INT32:
-        return cut_off_all(target, source, count, tolerance, doubtful, <int *> NULL)
-    if stored == UINT64:
-        return cut_off_all(target, source, count, tolerance, doubtful, <unsigned long long *> NULL)
-    return cut_off_all(target, source, count, tolerance, doubtful, <long long *> NULL)
-
-
 cdef inline void convert(
     char *target, Py_ssize_t stride, const char *source, Py_ssize_t count, number *_, real *__,
 ) noexcept nogil:
