@@ -4,10 +4,14 @@ Environment variables of the build:
 
 FASTCONV_NO_OPENMP=1   build without OpenMP (one thread). Without it a missing OpenMP is an error.
 FASTCONV_DEBUG=1       checked build: bounds and wraparound checks on, no optimisation.
+
+The compiler is GCC or Clang: on Windows the clang-cl of PATH, beside which its libomp lies, in
+place of Microsoft's, which lacks vector types.
 """
 
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,6 +25,8 @@ from setuptools.command.build_ext import build_ext
 DEBUG = os.environ.get("FASTCONV_DEBUG", "0") not in ("", "0")
 OPENMP = os.environ.get("FASTCONV_NO_OPENMP", "0") in ("", "0")
 MACOS = sys.platform == "darwin"
+WINDOWS = sys.platform == "win32"
+CLANG_CL = shutil.which("clang-cl")
 ENGINE = Path("fastconv", "engine")
 
 # The instruction sets, by the suffix of their module.
@@ -58,16 +64,30 @@ CFLAGS = [
 INLINE = "inline" if DEBUG else "inline __attribute__((always_inline))"
 OPENMP_CFLAGS = ["-Xpreprocessor", "-fopenmp"] if MACOS else ["-fopenmp"]
 OPENMP_LIBS = ["-lomp"] if MACOS else ["-fopenmp"]
+# What __builtin_cpu_supports reads, which other linkers than Microsoft's find by themselves.
+CPU_LIBS = []
+
+MACHINE = MACHINES.get(platform.machine(), platform.machine())
+if MACHINE not in LEVELS:
+    sys.exit(f"fastconv supports x86-64 and aarch64, not {MACHINE!r}")
+if MACOS:
+    # A Python for both kinds of Macs would build for both, but instruction sets are of one.
+    os.environ.setdefault("ARCHFLAGS", f"-arch {platform.machine()}")
+if WINDOWS:
+    if CLANG_CL is None:
+        sys.exit("fastconv: clang-cl is not on PATH; install LLVM, or Visual Studio's Clang")
+    OPENMP_LIBS = [str(Path(CLANG_CL).parents[1] / "lib" / "libomp.lib")]
+    if MACHINE == "x86_64":
+        command = [CLANG_CL, "/clang:--rtlib=compiler-rt", "/clang:-print-libgcc-file-name"]
+        CPU_LIBS = [subprocess.check_output(command, text=True).strip()]
 
 
-def levels():
-    machine = MACHINES.get(platform.machine(), platform.machine())
-    if machine not in LEVELS:
-        sys.exit(f"fastconv supports x86-64 and aarch64, not {machine!r}")
-    return LEVELS[machine]
+def spelled(flags):
+    """GCC's and Clang's flags as the compiler takes them."""
+    return [f"/clang:{flag}" for flag in flags] if WINDOWS else flags
 
 
-def extension(name, source, flags):
+def extension(name, source, flags=(), libs=()):
     return Extension(
         f"fastconv.engine.{name}",
         [str(ENGINE / source)],
@@ -78,15 +98,19 @@ def extension(name, source, flags):
             ("CYTHON_INLINE", INLINE),
             ("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"),
         ],
-        extra_compile_args=[*CFLAGS, *flags, *(OPENMP_CFLAGS if OPENMP else [])],
-        extra_link_args=OPENMP_LIBS if OPENMP else [],
+        extra_compile_args=spelled([*CFLAGS, *flags, *(OPENMP_CFLAGS if OPENMP else [])]),
+        extra_link_args=[*libs, *(OPENMP_LIBS if OPENMP else [])],
     )
 
 
 EXTENSIONS = [
-    extension("_system", "system.pyx", []),
-    extension("_calls", "calls.pyx", []),
-] + [extension(f"_kernels_{name}", "kernels.pyx", flags) for name, flags in levels().items()]
+    extension("_system", "system.pyx", libs=CPU_LIBS),
+    extension("_calls", "calls.pyx"),
+    *(
+        extension(f"_kernels_{name}", "kernels.pyx", flags)
+        for name, flags in LEVELS[MACHINE].items()
+    ),
+]
 
 
 class Build(build_ext):
@@ -94,15 +118,15 @@ class Build(build_ext):
 
     def finalize_options(self):
         # A build_dir of its own: one generated C file for each module of the same source.
-        self.distribution.ext_modules = [
-            module
-            for each in self.distribution.ext_modules
-            for module in cythonize(
+        modules = self.distribution.ext_modules
+        for i, each in enumerate(modules):
+            (modules[i],) = cythonize(
                 each,
                 build_dir=str(Path("build", "cython-debug" if DEBUG else "cython", each.name)),
                 compiler_directives=DIRECTIVES,
             )
-        ]
+            # Cython adds the flags of modules before it that have the same source.
+            modules[i].extra_compile_args = each.extra_compile_args
         super().finalize_options()
         self.parallel = self.parallel or os.cpu_count()
         # Environment variables change the flags, which time stamps do not tell.
@@ -115,6 +139,11 @@ class Build(build_ext):
             self.copy_extensions_to_source()
 
     def build_extensions(self):
+        if WINDOWS:
+            if not self.compiler.initialized:
+                self.compiler.initialize()
+            self.compiler.cc = CLANG_CL
+            self.compiler.compile_options.remove("/GL")  # means nothing to clang-cl
         if OPENMP:
             self.check_openmp()
         super().build_extensions()
@@ -126,10 +155,13 @@ class Build(build_ext):
             source.write_text(program)
             try:
                 objects = self.compiler.compile(
-                    [str(source)], output_dir=folder, extra_postargs=OPENMP_CFLAGS
+                    [str(source)], output_dir=folder, extra_postargs=spelled(OPENMP_CFLAGS)
                 )
                 self.compiler.link_executable(
-                    objects, str(Path(folder, "probe")), extra_postargs=OPENMP_LIBS
+                    objects,
+                    str(Path(folder, "probe")),
+                    extra_preargs=os.environ.get("LDFLAGS", "").split(),
+                    extra_postargs=OPENMP_LIBS,
                 )
                 subprocess.run([str(Path(folder, "probe"))], check=True)
             except Exception as error:
