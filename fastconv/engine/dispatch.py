@@ -15,6 +15,8 @@ available = tuple(
 
 
 def _choose():
+    if not available:
+        raise ImportError("fastconv needs an x86-64-v2 (SSE4.2, 2009) or an aarch64 CPU")
     forced = os.environ.get("FASTCONV_SIMD", "")
     known = ("v2", "v3", "v4", "neon")
     if forced and forced not in known:
@@ -23,8 +25,6 @@ def _choose():
         raise RuntimeError(
             f"FASTCONV_SIMD={forced} is not supported here; available: {', '.join(available)}"
         )
-    if not available:
-        raise ImportError("fastconv needs an x86-64-v2 (SSE4.2, 2009) or an aarch64 CPU")
     return forced or available[-1]
 
 
