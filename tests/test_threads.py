@@ -9,6 +9,8 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 import fastconv
+from fastconv import arrays
+from fastconv.engine import METHODS
 from samples import DTYPES, EVERY_PROBLEM, PROBLEMS, noise
 
 COUNTS = (1, 2, 3, 7)
@@ -129,6 +131,34 @@ def test_python_threads_share_the_operands_of_a_first_call(rng):
         results = at_once(*[lambda x=x: fastconv.conv2d(x, w, padding=1)] * 4)
         for result in results[1:]:
             np.testing.assert_array_equal(result, results[0])
+
+
+def test_python_threads_meet_in_every_cache(rng, monkeypatch):
+    """Many shapes by all methods, in an order of each thread's own.
+
+    Meanwhile plans are forgotten, weights are packed, workspaces change hands.
+    """
+    monkeypatch.setattr(arrays, "_MOST_CALLS", 8)
+    weights = [noise(rng, channels, 4, 3, 3) for channels in (1, 6, 20)]
+    cases = [
+        (noise(rng, 2, 4, 9 + i, 30 - 2 * i), weight, fastconv.pack(weight), method)
+        for i in range(6)
+        for weight in weights
+        for method in METHODS
+    ]
+    expected = [fastconv.conv2d(x, w, method=method) for x, w, _, method in cases]
+
+    def caller(order):
+        def run():
+            for i in order:
+                x, _, packed, method = cases[i]
+                actual = fastconv.conv2d(x, packed, method=method)
+                np.testing.assert_array_equal(actual, expected[i])
+                assert packed.nbytes >= packed.array.nbytes
+
+        return run
+
+    at_once(*(caller(rng.permutation(len(cases))) for _ in range(8)))
 
 
 # Processes

@@ -7,6 +7,7 @@ dispatch.py; winograd.py for a method of theirs, fourier.py for scipy.fft. threa
 many threads; system.pyx is the door to the CPU and to OpenMP.
 """
 
+import collections
 import math
 from collections.abc import Callable
 from typing import NamedTuple
@@ -20,9 +21,9 @@ __all__ = ["METHODS", "Planned", "check", "estimates"]
 
 # ---- Methods ------------------------------------------------------------------------
 
-#: Scratch memory kept for the next call, a block for each call under way at a time.
-_workspaces = []
-_KEEP = 4
+#: Scratch memory kept for the next call, a block for each call under way at a time. Threads take
+#: and give back at once: there are never more of them, whoever comes in between.
+_workspaces = collections.deque(maxlen=4)
 _KEEP_BYTES = 1 << 26
 
 
@@ -45,7 +46,7 @@ def _taken(size):
 
 
 def _given_back(workspace):
-    if len(_workspaces) < _KEEP and workspace.size <= _KEEP_BYTES:
+    if workspace.size <= _KEEP_BYTES:
         _workspaces.append(workspace)
 
 

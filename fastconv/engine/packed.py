@@ -53,7 +53,8 @@ class PackedWeight:
 
     @property
     def nbytes(self) -> int:
-        return int(self._array.nbytes + sum(made.size for made in self.prepared.values()))
+        # A list first: another thread may be adding to what is prepared.
+        return int(self._array.nbytes + sum(made.size for made in list(self.prepared.values())))
 
     def prepare(self, key: object, prepared: Any, keep: object) -> Any:
         """Keep what was prepared; of two threads that did, the first one's counts."""
