@@ -1,5 +1,11 @@
 """Every instruction set that the machine has; what the import chooses and what it costs."""
 
+import importlib.util
+import platform
+import re
+import shutil
+import subprocess
+
 import pytest
 
 import fastconv
@@ -23,6 +29,10 @@ CORE = [
     "test_threads.py::test_few_and_many_tiles",
     "test_winograd.py::test_every_width",
 ]
+
+#: What is AVX's or AVX-512's alone in a disassembly: registers, and the instructions' first letter.
+AVX = r"%[yz]mm|\tv[a-z]"
+AVX512 = r"%zmm|%k[0-7]|%[xy]mm(1[6-9]|[23][0-9])"
 
 IMPORT = """
 try:
@@ -66,6 +76,29 @@ def test_unsupported(python, level):
     error, message = python("-c", IMPORT, FASTCONV_SIMD=level).split(maxsplit=1)
     assert error == "RuntimeError"
     assert "FASTCONV_SIMD" in message and level in message
+
+
+@pytest.mark.skipif(shutil.which("objdump") is None, reason="needs objdump")
+@pytest.mark.parametrize(
+    ("module", "registers", "beyond"),
+    [
+        ("_system", None, AVX),
+        ("_calls", None, AVX),
+        ("_kernels_v2", "xmm", AVX),
+        ("_kernels_v3", "ymm", AVX512),
+        ("_kernels_v4", "zmm", None),
+    ],
+)
+def test_machine_code(module, registers, beyond):
+    """The vectors of its instruction set, and nothing that older CPUs do not know."""
+    spec = importlib.util.find_spec(f"fastconv.engine.{module}")
+    if platform.machine() not in ("x86_64", "AMD64") or spec is None:
+        pytest.skip("not built here")
+    command = "objdump", "-d", "--no-show-raw-insn", spec.origin
+    code = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert code.count("\n") > 1000
+    assert registers is None or f"%{registers}" in code
+    assert beyond is None or re.search(beyond, code) is None
 
 
 def test_import_brings_nothing_heavy(python):
