@@ -42,14 +42,11 @@ _RUNNING = 15
 # ---- Lines --------------------------------------------------------------------------
 
 
-def _is_narrow(array):
-    """Whether the last of three axes is so short, as of colours, that vectors run along another."""
-    return array.ndim == 3 and array.shape[2] < min(_NARROW, array.shape[1])
-
-
-def _turned(array):
-    """The last axis first."""
-    return array.transpose(2, 0, 1)
+def _long_last(array):
+    """The axes, that at the end which vectors had better run along: no short one, as of colours."""
+    long = [axis for axis, n in enumerate(array.shape) if n >= _NARROW]
+    last = long[-1] if long else array.ndim - 1
+    return [*range(last), *range(last + 1, array.ndim), last]
 
 
 def line(array, weights, axis, pads, border, fill, out, dilation=1, bias=None):
@@ -64,8 +61,9 @@ def line(array, weights, axis, pads, border, fill, out, dilation=1, bias=None):
         inner = () if after == 1 else (after,)
         along = len(outer)
         given, target = (a.reshape((*outer, a.shape[axis], *inner)) for a in (array, out))
-    if _is_narrow(given):
-        given, target, along = _turned(given), _turned(target), (along + 1) % 3
+    if given.ndim <= 3:
+        axes = _long_last(given)
+        given, target, along = given.transpose(axes), target.transpose(axes), axes.index(along)
     if given.ndim > 3:
         lifted = [np.moveaxis(a, axis, -1) for a in (array, out)]
         indices = np.ndindex(lifted[0].shape[:-3])
@@ -109,9 +107,10 @@ def lines(array, passes, dtype, out, fill):
     chained, beside = _chained(array, passes, fill)
     if chained:
         given, into = array, result
-        if beside is None and _is_narrow(array):
-            given, into = _turned(array), _turned(result)
-            chained = [*chained[-1:], *chained[:-1]]
+        if beside is None:
+            axes = _long_last(array)
+            given, into = array.transpose(axes), result.transpose(axes)
+            chained = [chained[axis] for axis in axes]
         operands = (given, *(_of_dtype(w, dtype) for _, w, *_ in chained))
         stored = None if result.dtype == dtype else result.dtype.name
         parameters = (tuple(pads for *_, pads, _ in chained), chained[0][-1], stored, beside)
@@ -253,8 +252,9 @@ def _by_lines(array, axis, size, pads, border, fill, out, weights=None, symmetry
     given = array.reshape(shape)
     target = out.reshape(shape) if out.flags.c_contiguous else np.empty(shape, out.dtype)
     # Lines go through together that are neighbours in memory, unless these are few.
-    beside = after >= _NARROW or 1 < after >= before
-    group, across = (0, 2) if beside else (2, 0)
+    group, across = (0, 2) if after >= _NARROW or 1 < after >= before else (2, 0)
+    # Side by side as they are; or, some at a time, each in pieces.
+    beside = across == 2 or n < _NARROW <= before
     numbers = np.array(
         [
             given.strides[group], target.strides[group], shape[group], given.strides[1],
@@ -334,11 +334,11 @@ def kernel(array, weights, pads, border, fill, dtype, out=None, method="auto"):
                 return lines(array, passes, dtype, out, fill)
     weights = weights.astype(dtype if weights.dtype.kind == "c" else correlation.real_of(dtype))
     if dtype.kind == "f" and array.ndim <= 3 and (border != "zeros" or fill == 0):
-        result = into = np.empty(array.shape, dtype) if out is None else out
-        if _is_narrow(array):
-            array, weights, into = map(_turned, (array, weights, into))
-            pads = [pads[-1], *pads[:-1]]
-        parameters = (tuple(pads), border, None if into.dtype == dtype else into.dtype.name)
+        result = np.empty(array.shape, dtype) if out is None else out
+        axes = _long_last(array)
+        array, weights, into = (a.transpose(axes) for a in (array, weights, result))
+        stored = None if into.dtype == dtype else into.dtype.name
+        parameters = (tuple(pads[axis] for axis in axes), border, stored)
         if sparse and kept > 1 and weights.size <= _SPARSE:
             parameters = (*parameters, (weights != 0).tobytes())
             sparse, method = False, "direct"
@@ -509,15 +509,15 @@ def integer_kernel(array, weights, pads, border, fill, dtype):
 
 def _rounded_kernel(array, weights, pads, border, fill, dtype):
     """A kernel cast to an integer dtype just as SciPy does: the order of its sums matters."""
-    taps = np.argwhere(weights)
-    bound = max(_largest(array), abs(fill)) * float(np.abs(weights).sum())
+    kept = np.abs(weights) > _EPS[_FLOAT64]  # SciPy leaves out the others
+    taps, values = np.argwhere(kept), weights[kept]
+    bound = max(_largest(array), abs(fill)) * float(np.abs(values).sum())
     if not len(taps) or not _holds(dtype, bound):
         return None
     out = np.empty(array.shape, dtype)
-    given, target, sizes = array, out, weights.shape
-    if _is_narrow(array):
-        given, target, taps = _turned(given), _turned(target), taps[:, [2, 0, 1]]
-        pads, sizes = ([each[-1], *each[:-1]] for each in (pads, sizes))
+    axes = _long_last(array)
+    given, target, taps = array.transpose(axes), out.transpose(axes), taps[:, axes]
+    pads, size = [pads[axis] for axis in axes], weights.shape[axes[-1]]
     # The rows of the kernel, and where each meets the array for each row of the output.
     rows, row_of_tap = np.unique(taps[:, :-1], axis=0, return_inverse=True)
     *outer, places = (sources(n, each, border) for n, each in zip(given.shape, pads, strict=True))
@@ -530,7 +530,7 @@ def _rounded_kernel(array, weights, pads, border, fill, dtype):
         inside &= met >= 0
     starts[~inside] = np.iinfo(np.intp).min
     targets = sum(np.ix_(*map(_offsets, target.shape[:-1], target.strides)), start=np.intp(0))
-    width, size = min(given.shape[-1], _STRETCH), sizes[-1]
+    width = min(given.shape[-1], _STRETCH)
     pitch = -(-width // _WIDEST) * _WIDEST + size - 1
     numbers = np.array(
         [
@@ -545,7 +545,7 @@ def _rounded_kernel(array, weights, pads, border, fill, dtype):
         team_started()
     kernels.run_kernel(
         given, target, numbers, starts.ravel(), np.ravel(targets), places,
-        row_of_tap.ravel() * pitch + taps[:, -1], weights[weights != 0], fill, threads,
+        row_of_tap.ravel() * pitch + taps[:, -1], values, fill, threads,
     )  # fmt: skip
     return out
 
