@@ -28,6 +28,8 @@ MACOS = sys.platform == "darwin"
 WINDOWS = sys.platform == "win32"
 CLANG_CL = shutil.which("clang-cl")
 ENGINE = Path("fastconv", "engine")
+# What the last build was made with: flags depend on the environment, which has no time stamp.
+FLAGS = Path("build", "flags")
 # What a cross-build is for, as in linux-aarch64; the name is CPython's.
 TARGET = os.environ.get("_PYTHON_HOST_PLATFORM")
 
@@ -133,11 +135,14 @@ class Build(build_ext):
             modules[i].extra_compile_args = each.extra_compile_args
         super().finalize_options()
         self.parallel = self.parallel or os.cpu_count()
-        # Environment variables change the flags, which time stamps do not tell.
-        self.force = True
+        variables = [os.environ.get(name) for name in ("CC", "CFLAGS", "CPPFLAGS", "LDFLAGS")]
+        flags = [(m.define_macros, m.extra_compile_args, m.extra_link_args) for m in modules]
+        self.flags = repr((variables, flags))
+        self.force = not FLAGS.exists() or FLAGS.read_text() != self.flags
 
     def run(self):
         super().run()
+        FLAGS.write_text(self.flags)
         if not self.inplace:
             # Python started in this folder finds these sources first: give them their modules.
             self.copy_extensions_to_source()
