@@ -103,6 +103,7 @@ LINKS = {
     "](asv_bench/README.md": "](benchmarks.md",
     "](asv_bench/": "](../asv_bench/",
     "](asv_bench)": "](benchmarks.md)",
+    "](asv.conf": "](../asv_bench/asv.conf",
     "](record": "](../asv_bench/record",
 }
 
