@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ if shutil.which("git") is None:
     pytest.skip("git is needed", allow_module_level=True)
 
 TOP = Path(__file__).parents[1]
+ASV = sys.executable, "-m", "asv"
 MEASURES = "time_call", "track_ratio", "track_gflops", "peakmem_call"
 TIME, RATIO, GFLOPS, MEMORY = (f"convolutions.Depthwise.{name}" for name in MEASURES)
 COMMITS, FIRST_SLOW = 12, 7
@@ -40,7 +42,7 @@ def scratch(tmp_path_factory):
             patch.setenv("GIT_COMMITTER_DATE", f"2026-01-{number + 1:02}T12:00:00")
             run("git", "commit", "--quiet", "--allow-empty", "-m", str(number), folder=home)
         commits = run("git", "log", "--reverse", "--format=%H", folder=home).split()
-        run("asv", "machine", "--yes", folder=home / "asv_bench")
+        run(*ASV, "machine", "--yes", folder=home / "asv_bench")
         yield home / "asv_bench", commits
 
 
@@ -59,7 +61,7 @@ def test_chain(scratch):
     folder, commits = scratch
     for commit in commits[:2]:
         options = ["--quick", "--python=same", "--set-commit-hash", commit]
-        run("asv", "run", *options, "--bench", "Depthwise.*MobileNet", folder=folder)
+        run(*ASV, "run", *options, "--bench", "Depthwise.*MobileNet", folder=folder)
     assert len(list(folder.glob("results/*/*-existing*.json"))) == 2
     second = next(folder.glob(f"results/*/{commits[1][:8]}-*.json"))
     measured = read(second)
@@ -76,7 +78,7 @@ def test_chain(scratch):
         (second.parent / second.name.replace(commits[1][:8], commit[:8])).write_text(
             json.dumps(made)
         )
-    run("asv", "publish", folder=folder)
+    run(*ASV, "publish", folder=folder)
 
     index = read(folder / "html" / "index.json")
     assert {name: index["benchmarks"][name]["pretty_name"] for name in measured["results"]} == {
