@@ -421,16 +421,21 @@ def _shifted(array, size, fill):
     return None
 
 
-def exact(array, total, weights, fill, dtype):
+def _bound(array, weights, fill):
+    """What no sum exceeds, of one pass or of one after the other."""
+    totals = (float(np.abs(w).sum()) for w in weights)
+    return max(_largest(array), abs(fill)) * math.prod(totals)
+
+
+def exact(bound, weights, fill, dtype):
     """The dtype in which all sums are exact, if weights are fractions of a power of two; else None.
 
-    `total` is the sum of the absolute weights. The result must fit what is cast to: nothing
-    wraps around in 32 bits, as smaller dtypes do after a cast to that.
+    The result must fit what is cast to: nothing wraps around in 32 bits, as smaller dtypes do
+    after a cast to that.
     """
     parts = _parts([*weights, fill])
     if not parts:
         return None
-    bound = max(_largest(array), abs(fill)) * total
     if bound * parts < 1 << 24:
         return _FLOAT32
     return _FLOAT64 if _holds(dtype, bound) and bound * parts < 1 << 53 else None
@@ -454,13 +459,14 @@ def _parts(numbers):
 def integer_lines(array, passes, dtype, fill):
     """Passes that each cast to an integer dtype."""
     weights = [w for _, w, *_ in passes]
-    total = math.prod(float(np.abs(w).sum()) for w in weights)
-    compute = exact(array, total, weights, fill, dtype)
-    late = fill == 0 and _parts(weights) == 1 and _wraps_late(array, total, dtype)
+    bound = _bound(array, weights, fill)
+    compute = exact(bound, weights, fill, dtype)
+    late = fill == 0 and _parts(weights) == 1 and _wraps_late(bound, dtype)
     if compute and (len(passes) == 1 or late):
         return lines(array, passes, compute, np.empty(array.shape, dtype), fill)
     for each in passes:
-        compute = exact(array, float(np.abs(each[1]).sum()), [each[1]], fill, dtype)
+        weights = [each[1]]
+        compute = exact(_bound(array, weights, fill), weights, fill, dtype)
         if compute:
             array = lines(array, [each], compute, np.empty(array.shape, dtype), fill)
         else:
@@ -468,11 +474,11 @@ def integer_lines(array, passes, dtype, fill):
     return array
 
 
-def _wraps_late(array, total, dtype):
+def _wraps_late(bound, dtype):
     """Whether to cast once is as good as to cast after each pass."""
     if dtype.itemsize <= 2 or dtype == np.uint32:
         return True
-    return _largest(array) * total < 1 << (8 * dtype.itemsize - 1)
+    return bound < 1 << (8 * dtype.itemsize - 1)
 
 
 def _rounded_line(array, each, dtype, fill):
@@ -496,9 +502,11 @@ def _symmetry(weights):
 
 def integer_kernel(array, weights, pads, border, fill, dtype):
     """Any kernel, cast to an integer dtype; None if SciPy had better compute it."""
-    compute = exact(array, float(np.abs(weights).sum()), [weights], fill, dtype)
+    bound = _bound(array, [weights], fill)
+    compute = exact(bound, [weights], fill, dtype)
     if not compute or (fill != 0 and _parts([weights, fill]) > 1):
-        return _rounded_kernel(array, weights, pads, border, fill, dtype)
+        fits = _holds(dtype, bound)
+        return _rounded_kernel(array, weights, pads, border, fill, dtype) if fits else None
     factors = _integer_factors(weights) if array.size * weights.size > 1 << 16 else None
     out = np.empty(array.shape, dtype)
     if factors and (border != "zeros" or fill == 0):
@@ -511,8 +519,7 @@ def _rounded_kernel(array, weights, pads, border, fill, dtype):
     """A kernel cast to an integer dtype just as SciPy does: the order of its sums matters."""
     kept = np.abs(weights) > _EPS[_FLOAT64]  # SciPy leaves out the others
     taps, values = np.argwhere(kept), weights[kept]
-    bound = max(_largest(array), abs(fill)) * float(np.abs(values).sum())
-    if not len(taps) or not _holds(dtype, bound):
+    if not len(taps):
         return None
     out = np.empty(array.shape, dtype)
     axes = _long_last(array)
