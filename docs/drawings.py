@@ -328,33 +328,32 @@ def centre(kind: str) -> Callable[[int], Marks]:
 GROUPS = "read", "second"
 
 
-def dense(theme: str) -> Sheet:
-    """Every output channel sees a window of every input channel."""
+def all_channels(theme: str, seen: Callable[[int], Marks]) -> Sheet:
+    """Every output channel sees the same of every input channel."""
     sheet = Sheet(11, 8.6, theme)
-    before = planes(sheet, 1.2, 3, 3, window("read"))
+    before = planes(sheet, 1.2, 3, 3, seen)
     after = planes(sheet, 8, 2, 3, centre("written"))
     connect(sheet, before, after, ((c, m, "faint") for c in range(3) for m in range(2)))
     caption(sheet, [before, after], ["input channels", "output channels"])
     return sheet
+
+
+def dense(theme: str) -> Sheet:
+    """Every output channel sees a window of every input channel."""
+    return all_channels(theme, window("read"))
 
 
 def pointwise(theme: str) -> Sheet:
     """Every output channel sees one cell of every input channel, at its own position."""
-    sheet = Sheet(11, 8.6, theme)
-    before = planes(sheet, 1.2, 3, 3, centre("read"))
-    after = planes(sheet, 8, 2, 3, centre("written"))
-    connect(sheet, before, after, ((c, m, "faint") for c in range(3) for m in range(2)))
-    caption(sheet, [before, after], ["input channels", "output channels"])
-    return sheet
+    return all_channels(theme, centre("read"))
 
 
 def depthwise(theme: str) -> Sheet:
     """Every output channel sees a window of one input channel; here there are two for each."""
     sheet = Sheet(11, 11, theme)
-    kinds = "read", "second"
-    before = planes(sheet, 1.2, 2, 4, lambda c: block(0, 0, SIDE, SIDE, kinds[c]))
-    after = planes(sheet, 8, 4, 4, lambda m: {(1, 1): kinds[m // 2]})
-    connect(sheet, before, after, ((m // 2, m, kinds[m // 2]) for m in range(4)))
+    before = planes(sheet, 1.2, 2, 4, lambda c: block(0, 0, SIDE, SIDE, GROUPS[c]))
+    after = planes(sheet, 8, 4, 4, lambda m: {(1, 1): GROUPS[m // 2]})
+    connect(sheet, before, after, ((m // 2, m, GROUPS[m // 2]) for m in range(4)))
     caption(sheet, [before, after], ["input channels", "output channels"])
     return sheet
 
