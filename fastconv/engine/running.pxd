@@ -92,6 +92,19 @@ cdef inline bint means_across(
     return test == 0
 
 
+cdef inline void places_around(
+    double *row, const char *line, const Py_ssize_t *places, Py_ssize_t first, Py_ssize_t last,
+    const Lines *lines,
+) noexcept nogil:
+    """Some places of one line one by one, from the first to before the last: the border's."""
+    cdef Py_ssize_t i
+    for i in range(first, last):
+        row[i] = lines.fill
+        if places[i] >= 0:
+            copy_given(<char *> (row + i), line + places[i] * lines.along_in, 1, 0, lines.given,
+                       <double *> NULL)
+
+
 cdef inline void places_of(
     double *row, const char *line, const Py_ssize_t *places, Py_ssize_t start, Py_ssize_t count,
     const Lines *lines,
@@ -99,16 +112,10 @@ cdef inline void places_of(
     """So many places of one line, from place `start` on, as doubles."""
     cdef Py_ssize_t low = clip(lines.before - start, 0, count)
     cdef Py_ssize_t high = clip(lines.before + lines.length - start, low, count)
-    cdef Py_ssize_t i
+    places_around(row, line, places + start, 0, low, lines)
     copy_given(<char *> (row + low), line + (start + low - lines.before) * lines.along_in,
                high - low, lines.along_in, lines.given, <double *> NULL)
-    for i in range(count):
-        if low <= i < high:
-            continue
-        row[i] = lines.fill
-        if places[start + i] >= 0:
-            copy_given(<char *> (row + i), line + places[start + i] * lines.along_in, 1, 0,
-                       lines.given, <double *> NULL)
+    places_around(row, line, places + start, high, count, lines)
 
 
 cdef inline void piece_of(
