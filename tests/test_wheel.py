@@ -37,6 +37,14 @@ def test_dependencies():
     assert {re.match(r"[\w-]+", text)[0] for text in always} == {"numpy", "scipy"}
 
 
+def test_licences():
+    """Ours, and those of the OpenMP runtimes that wheels have copies of."""
+    names = importlib.metadata.metadata("fastconv").get_all("License-File")
+    assert {name.rpartition("/")[2] for name in names} == {"LICENSE", "libgomp.txt", "libomp.txt"}
+    for name in names:
+        assert importlib.metadata.distribution("fastconv").read_text(f"licenses/{name}")
+
+
 @pytest.mark.skipif(CONFIG["debug"], reason="has what debuggers want")
 def test_size():
     files = importlib.metadata.files("fastconv")
