@@ -155,6 +155,7 @@ cdef void run_pointwise(
     cdef Py_ssize_t size = sizeof(real)
     cdef Py_ssize_t lanes = VECTOR_BYTES // size
     cdef Py_ssize_t done = tile.rows_x // lanes * lanes
+    cdef Py_ssize_t turns = step.offsets + step.taps
     cdef const char *source = (operands[0] + tile.image * plan.in_image
                                + tile.group * plan.in_group + tile.x * size)
     cdef const char *weights
@@ -174,8 +175,9 @@ cdef void run_pointwise(
         while True:
             taps = min(step.taps - k, step.most)
             multiply_vectors(
-                source, &table[step.offsets + k], taps, weights + k * height * size, bias, out,
-                step.out_channel, done // lanes, <int> height, k > 0, kind)
+                source, &table[turns + k // step.most * (step.most + AHEAD)], taps,
+                weights + k * height * size, bias, out, step.out_channel, done // lanes,
+                <int> height, k > 0, kind)
             k += taps
             if k >= step.taps:
                 break

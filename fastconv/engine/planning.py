@@ -204,6 +204,8 @@ MOST_POSITIONS = 1024
 MOST_BETWEEN = 1 << 23
 #: Bytes of memory that hardware fetches ahead in, and finds without a further look-up.
 PAGE = 4096
+#: Output channels of a map that reads channels in place however far apart they are.
+FEW_OUTPUTS = min(kernels.ROWS, 8)
 #: Bytes of rows of the input that a tile of a small filter sees.
 FILTER_ROWS_BYTES = 1 << 15
 #: Bytes of a vector that can be loaded in part.
@@ -909,7 +911,7 @@ def _is_pointwise(problem):
         and width >= lanes
         and problem.in_strides[5] == step.output.spatial[2] == size
         and (
-            step.outputs <= min(kernels.ROWS, 8)
+            step.outputs <= FEW_OUTPUTS
             or (
                 2 * step.outputs <= step.inputs
                 and abs(problem.in_strides[2]) <= PAGE
@@ -929,27 +931,36 @@ def _pointwise(problem, threads):
     blocks = -(-step.outputs // kernels.ROWS)
     run = kernels.vectors(-(-step.outputs // blocks)) * kernels.VECTOR // size
     parts = 1 if problem.images * problem.groups >= 4 * threads else 4 * threads
-    most = step.inputs if step.outputs > 2 else 4
-    longest = 32768 if blocks == 1 else SCRATCH_BUDGET // (step.inputs * size)
+    most, longest = step.inputs, SCRATCH_BUDGET // (step.inputs * size)
+    if step.outputs <= FEW_OUTPUTS:
+        # Memory is the limit. So many channels at a time are in the first-level cache beside
+        # the sums, even where all of them fall on the same lines of it.
+        most, longest = min(12, most), (1 << 14) // size
     wide = min(-(-width // (parts * run)), max(longest // run, 1))
     # The last tile has a vector at least: what it covers again must be its own.
     while 0 < width % (wide * run) < kernels.VECTOR // size:
         wide += 1
     tile = (1, 1, min(wide * run, width))
     layout = _Buffer(aligned(WORKER_BYTES), (True,) * 3, 1, 0, 0, 0, 0)
-    table = [0, 0, 0]
+    offsets = [c * problem.in_strides[2] for c in range(step.inputs)]
+    table = [0, 0, 0, *offsets]
+    # And as they are read, some channels at a time: what is to be fetched ahead is next in turn.
+    for first in range(0, step.inputs, most):
+        turn = offsets[first : first + most]
+        count = most + kernels.TABLE_SLACK
+        table += [turn[i % len(turn)] + i // len(turn) * run * size for i in range(count)]
     gather = [step.gather[0] + c * step.strides[3] for c in range(step.inputs)]
     each = Pass(
         taps=step.inputs,
         blocks=blocks,
-        gather=len(table) + step.inputs,
+        gather=len(table),
         contiguous=in_order(gather, size),
         packed=0,
-        offsets=len(table),
+        offsets=3,
         form=kernels.FORMS["pointwise"],
         most=most,
     ).of_step(step)
-    table += [c * problem.in_strides[2] for c in range(step.inputs)] + gather
+    table += gather
     axes = [axis(problem, a) for a in range(3)]
     biases = aligned(problem.groups * step.outputs * size)
     weights = problem.groups * step.outputs * step.inputs * size
