@@ -942,11 +942,12 @@ def _pointwise(problem, threads):
         wide += 1
     tile = (1, 1, min(wide * run, width))
     layout = _Buffer(aligned(WORKER_BYTES), (True,) * 3, 1, 0, 0, 0, 0)
-    offsets = [c * problem.in_strides[2] for c in range(step.inputs)]
-    table = [0, 0, 0, *offsets]
+    places = [c * problem.in_strides[2] for c in range(step.inputs)]
+    residues = [0, 0, 0]
+    table = residues + places
     # And as they are read, some channels at a time: what is to be fetched ahead is next in turn.
     for first in range(0, step.inputs, most):
-        turn = offsets[first : first + most]
+        turn = places[first : first + most]
         count = most + kernels.TABLE_SLACK
         table += [turn[i % len(turn)] + i // len(turn) * run * size for i in range(count)]
     gather = [step.gather[0] + c * step.strides[3] for c in range(step.inputs)]
@@ -956,7 +957,7 @@ def _pointwise(problem, threads):
         gather=len(table),
         contiguous=in_order(gather, size),
         packed=0,
-        offsets=3,
+        offsets=len(residues),
         form=kernels.FORMS["pointwise"],
         most=most,
     ).of_step(step)
