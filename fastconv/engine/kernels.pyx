@@ -6,7 +6,8 @@ weights.pxd (the stages), swapped.pxd, filter.pxd and winograd.pxd (ways of thei
 over simd.h (vectors).
 
 A. A *plan* (planning.py) cuts the output into *tiles*: one image, one group, a box of
-   output positions. Threads take tiles; a sum is never split between threads.
+   output positions. Each thread has its share of the tiles, and helps others when it is done; a
+   sum is never split between threads.
 B. **Lay out.** The part of the input that a tile sees is copied into the thread's
    scratch: border filled in, each strided axis split into its phases, so that in there
    every tap of a run of consecutive positions is one contiguous vector.
@@ -33,7 +34,7 @@ F. Where an image is so small that its positions would not fill the vectors, a p
 G. Many input channels may take turns in the scratch, in *parts*; their sums wait in it. Where
    much of what the taps meet is the zeros around the input, taps are set *apart* in each part,
    and a tile leaves out those that meet nothing else.
-H. Small filters of single channels (filter.pxd), and linear maps to fewer channels, read the
+H. Small filters of single channels (filter.pxd), and many linear maps at each position, read the
    input in place. 3x3 kernels may take Winograd's way (winograd.pxd).
 
 All offsets and strides are in bytes, and all of them fit a Py_ssize_t: planning.py checks.
@@ -64,6 +65,7 @@ from fastconv.engine.winograd cimport (
 
 cdef extern from "openmp.h" nogil:
     int omp_get_thread_num()
+    Py_ssize_t TAKE(...)
 
 
 # The most operands that a call has: an input, weights, a bias.
@@ -484,6 +486,28 @@ cdef void pack_all(
         end_arithmetic(before)
 
 
+cdef void run_share(
+    Py_ssize_t share, Py_ssize_t threads, Py_ssize_t tasks, Memory memory, Memory packed,
+    Table table, const char **operands, char *output, const Plan *plan, const Pass *passes,
+    real *kind,
+) noexcept nogil:
+    """A thread's own tasks, one after the other; then what others have not begun of theirs.
+
+    It finds in its cache what it read and wrote there in the call before, and none is idle
+    while another is held up.
+    """
+    cdef Py_ssize_t scratch = plan.scratch + omp_get_thread_num() * plan.scratch_size
+    cdef Py_ssize_t n, i, last
+    cdef Worker *owner
+    for n in range(share, share + threads):
+        owner = <Worker *> &memory[plan.scratch + n % threads * plan.scratch_size]
+        last = part(n % threads + 1, threads, tasks)
+        i = TAKE(owner.next)
+        while i < last:
+            run_tile(i, memory, packed, scratch, table, operands, output, plan, passes, kind)
+            i = TAKE(owner.next)
+
+
 cdef void run_all(
     Memory memory, Memory packed, bint prepared, Table table, const char **operands,
     char *output, const Plan *plan, const Pass *passes, int threads, real *kind,
@@ -507,6 +531,7 @@ cdef void run_all(
         worker = <Worker *> &memory[plan.scratch + i * plan.scratch_size]
         memset(worker, 0, sizeof(Worker))
         worker.place = -1
+        worker.next = part(i, threads, tasks)
         if passes[0].form == FILTER:
             memset(&memory[plan.scratch + i * plan.scratch_size + plan.layout], 0,
                    plan.scratch_size - plan.layout)
@@ -527,9 +552,9 @@ cdef void run_all(
         for i in prange(blocks, schedule='static'):
             pack(i, memory, packed, plan.scratch + omp_get_thread_num() * plan.scratch_size,
                  table, operands, plan, passes, kind)
-        for i in prange(tasks, schedule='dynamic', chunksize=1):
-            run_tile(i, memory, packed, plan.scratch + omp_get_thread_num() * plan.scratch_size,
-                     table, operands, output, plan, passes, kind)
+        for i in prange(threads, schedule='static', chunksize=1):
+            run_share(i, threads, tasks, memory, packed, table, operands, output, plan, passes,
+                      kind)
         end_arithmetic(before)
 
 

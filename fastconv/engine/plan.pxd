@@ -49,10 +49,11 @@ cdef struct Tile:
     Py_ssize_t rows_z, rows_y, rows_x
 
 # At the start of each thread's scratch; place -1: nothing laid out yet. Prepared: the weights
-# were packed before the call.
+# were packed before the call. Next: of the thread's tasks, the first that nobody has taken.
 cdef struct Worker:
     bint prepared
     Py_ssize_t place
+    Py_ssize_t next
     Tile tile
     double zeros[MAX_ROWS]
 
