@@ -206,6 +206,11 @@ MOST_BETWEEN = 1 << 23
 PAGE = 4096
 #: Output channels of a map that reads channels in place however far apart they are.
 FEW_OUTPUTS = min(kernels.ROWS, 8)
+#: Input channels that are read in place for any number of output channels, if they are fewer:
+#: the longer vectors are, the more blocks of outputs a line that is fetched again is worth.
+NEAR_INPUTS = kernels.VECTOR**2 // 16
+#: Bytes of an input that is read in place though its channels are far apart.
+NEAR_BYTES = 4 * SCRATCH_BUDGET
 #: Bytes of rows of the input that a tile of a small filter sees.
 FILTER_ROWS_BYTES = 1 << 15
 #: Bytes of a vector that can be loaded in part.
@@ -891,13 +896,17 @@ def _plan(problem, threads, packed):
 def _is_pointwise(problem):
     """Whether it is a linear map at each position that reads the input in place.
 
-    To few channels always; to more, but fewer than it has, where channels are near each other
-    in memory and hardly anything is computed twice at the end.
+    To few channels always. To more where hardly anything is computed twice at the end; not from
+    so many that to read them again for each block of outputs is dear; and where what is read
+    comes in good time: channels are near each other or all of them in the cache, and not on the
+    same lines of it.
     """
     (step, *more) = problem.steps
     size = problem.dtype.itemsize
     lanes = kernels.VECTOR // size
     width = problem.grid[2]
+    channel = abs(problem.in_strides[2])
+    count = problem.images * problem.groups * problem.channels
     return (
         not more
         and problem.given == problem.dtype == problem.stored
@@ -913,9 +922,10 @@ def _is_pointwise(problem):
         and (
             step.outputs <= FEW_OUTPUTS
             or (
-                2 * step.outputs <= step.inputs
-                and abs(problem.in_strides[2]) <= PAGE
-                and -width % lanes <= width / 50
+                -width % lanes <= width / 50
+                and (2 * step.outputs <= step.inputs or step.inputs < NEAR_INPUTS)
+                and channel % PAGE != 0
+                and (channel <= PAGE or count * channel <= NEAR_BYTES)
             )
         )
     )
@@ -930,13 +940,21 @@ def _pointwise(problem, threads):
     threads = worth(threads, work * size / kernels.VECTOR)
     blocks = -(-step.outputs // kernels.ROWS)
     run = kernels.vectors(-(-step.outputs // blocks)) * kernels.VECTOR // size
-    parts = 1 if problem.images * problem.groups >= 4 * threads else 4 * threads
+    # Two tasks a thread. Where their rows would be short, threads that write side by side get
+    # into each other's way: it is better that each has output channels to itself.
+    parts, chunks = 2 * threads, 1
+    if threads == 1 or problem.images * problem.groups >= parts:
+        parts = 1
+    elif width * size < parts * PAGE // 2:
+        to_more = step.outputs > step.inputs and blocks >= parts
+        parts, chunks = (1, parts) if to_more else (2 * parts, 1)
     most, longest = step.inputs, SCRATCH_BUDGET // (step.inputs * size)
     if step.outputs <= FEW_OUTPUTS:
         # Memory is the limit. So many channels at a time are in the first-level cache beside
         # the sums, even where all of them fall on the same lines of it.
         most, longest = min(12, most), (1 << 14) // size
-    wide = min(-(-width // (parts * run)), max(longest // run, 1))
+    tiles = max(parts, -(-width // max(longest, run)))
+    wide = -(-width // (tiles * run))
     # The last tile has a vector at least: what it covers again must be its own.
     while 0 < width % (wide * run) < kernels.VECTOR // size:
         wide += 1
@@ -966,7 +984,7 @@ def _pointwise(problem, threads):
     biases = aligned(problem.groups * step.outputs * size)
     weights = problem.groups * step.outputs * step.inputs * size
     return finished(
-        problem, axes, tile, 1, 0, threads, layout, 0, [each], table, biases, weights,
+        problem, axes, tile, chunks, 0, threads, layout, 0, [each], table, biases, weights,
         layout.start, 0, flops(problem), "direct, in place",
     )  # fmt: skip
 
