@@ -20,6 +20,8 @@ C. **Multiply.** A *pass* computes, for all its output channels m and positions 
 
    with a register tile of some rows m by a few vectors of p. Positions run on from one
    row of scratch into the next; what falls between two rows is computed and dropped.
+   Where a pass is a linear map at each position, what the next tile will see of the input is
+   fetched into the cache meanwhile.
 D. **Store.** The last pass writes to the output, whatever its strides; earlier passes
    write to a second scratch of the same pitch, where the next pass finds its input.
    So separable and flattened convolutions are chains of passes, and the phases of a
@@ -91,6 +93,7 @@ cdef void run_pass(
     cdef const char *bias
     cdef char *target
     cdef int height
+    cdef Upcoming *upcoming = &(<Worker *> &memory[scratch]).upcoming
     if step.target < 0:
         depth = min(tile.rows_z, step.limit_z - tile.z)
         count = min(tile.rows_y, step.limit_y - tile.y)
@@ -127,7 +130,7 @@ cdef void run_pass(
                         multiply_vectors(
                             source + done * plan.pitch, offsets, step.taps, weights, bias,
                             target + done * plan.pitch, step.target_channel, vectors, height,
-                            False, kind)
+                            False, upcoming, kind)
                     else:
                         target = (output + step.out_offset + tile.image * step.out_image
                                   + tile.group * step.out_group + g * step.out_inner
@@ -142,12 +145,12 @@ cdef void run_pass(
                             multiply_to_output(
                                 source + done * plan.pitch, offsets, weights, bias,
                                 target + done * step.out_y, &memory[scratch + plan.panel],
-                                height, count - done, columns, plan, step, kind)
+                                height, count - done, columns, plan, step, upcoming, kind)
 
 
 cdef void run_pointwise(
     Memory memory, Memory packed, Table table, const char **operands, char *output,
-    const Plan *plan, const Pass *step, const Tile *tile, real *kind,
+    const Plan *plan, const Pass *step, const Tile *tile, Upcoming *upcoming, real *kind,
 ) noexcept nogil:
     """A linear map at each position, in one tile; the input is read in place.
 
@@ -179,7 +182,7 @@ cdef void run_pointwise(
             multiply_vectors(
                 source, &table[turns + k // step.most * (step.most + AHEAD)], taps,
                 weights + k * height * size, bias, out, step.out_channel, done // lanes,
-                <int> height, k > 0, kind)
+                <int> height, k > 0, upcoming, kind)
             k += taps
             if k >= step.taps:
                 break
@@ -187,7 +190,7 @@ cdef void run_pointwise(
             k = tile.rows_x - lanes
             multiply_vectors(
                 source + k * size, &table[step.offsets], step.taps, weights, bias,
-                out + k * size, step.out_channel, 1, <int> height, False, kind)
+                out + k * size, step.out_channel, 1, <int> height, False, NULL, kind)
 
 
 cdef bint reaches(
@@ -250,12 +253,13 @@ cdef void run_split(
                         multiply_vectors(
                             source, &table[step.offsets + t * step.most], channels,
                             weights + t * channels * height * size, bias, sums,
-                            step.sums_pitch, vectors, height, resume, kind)
+                            step.sums_pitch, vectors, height, resume, NULL, kind)
                         resume = True
             if not step.apart or not resume:
                 multiply_vectors(
                     source, &table[step.offsets], 0 if step.apart else channels * kernel,
-                    weights, bias, sums, step.sums_pitch, vectors, height, resume, kind)
+                    weights, bias, sums, step.sums_pitch, vectors, height, resume, NULL,
+                    kind)
             if split + 1 == plan.splits:
                 store_panel(
                     sums, step.sums_pitch, height, 0, positions, row_length, columns,
@@ -358,7 +362,7 @@ cdef void run_winograd(
                 source + plane * step.plane_pitch, &table[step.column_offsets], step.reduction,
                 weights + plane * transformed_plane(step.reduction, height * size), zeros,
                 results + plane * result_plane, step.result_pitch, vectors, <int> height, False,
-                kind)
+                NULL, kind)
         for i in range(height):
             bias = &memory[step.bias + (first + i) * size]
             if real is double:
@@ -374,6 +378,50 @@ cdef void run_winograd(
 
 # ---- One tile -----------------------------------------------------------------------
 
+cdef void find_tile(Tile *tile, Py_ssize_t place, const Plan *plan) noexcept nogil:
+    """The tile at a place in their order."""
+    cdef Py_ssize_t left = place
+    tile.x = left % plan.tiles_x * plan.tile_x
+    left //= plan.tiles_x
+    tile.y = left % plan.tiles_y * plan.tile_y
+    left //= plan.tiles_y
+    tile.z = left % plan.tiles_z * plan.tile_z
+    left //= plan.tiles_z
+    tile.group = left % plan.groups
+    tile.image = left // plan.groups
+    tile.rows_z = min(plan.tile_z, plan.grid_z - tile.z)
+    tile.rows_y = min(plan.tile_y, plan.grid_y - tile.y)
+    tile.rows_x = min(plan.tile_x, plan.grid_x - tile.x)
+
+
+cdef void look_ahead(
+    Upcoming *upcoming, Py_ssize_t place, const char *source, const Plan *plan, const Pass *passes,
+    real *_,
+) noexcept nogil:
+    """What is to be fetched for the tile at a place, while the one before is computed.
+
+    Nothing but for linear maps, whose channels have a tap each: others multiply for so long that
+    reading the input is little beside it.
+    """
+    cdef Tile tile
+    upcoming.fetched = upcoming.lines = 0
+    if passes[0].form != DIRECT and passes[0].form != POINTWISE:
+        return
+    if (passes[0].taps != plan.channels or passes[0].most != plan.channels
+            or plan.in_x != sizeof(real) or plan.tile_z > 1):
+        return
+    find_tile(&tile, place, plan)
+    if tile.image >= plan.images:
+        return
+    upcoming.start = (source + tile.image * plan.in_image + tile.group * plan.in_group
+                      + tile.z * plan.stride_z * plan.in_z + tile.y * plan.stride_y * plan.in_y
+                      + tile.x * plan.stride_x * plan.in_x)
+    upcoming.channel = plan.in_channel
+    upcoming.row = plan.stride_y * plan.in_y
+    upcoming.lines_of_row = (tile.rows_x * plan.stride_x * plan.in_x + LINE - 1) // LINE
+    upcoming.lines = tile.rows_y * upcoming.lines_of_row
+
+
 cdef void run_tile(
     Py_ssize_t index, Memory memory, Memory packed, Py_ssize_t scratch, Table table,
     const char **operands, char *output, const Plan *plan, const Pass *passes, real *kind,
@@ -382,23 +430,13 @@ cdef void run_tile(
     cdef Worker *worker = <Worker *> &memory[scratch]
     cdef Tile *tile = &worker.tile
     cdef Py_ssize_t place = index // plan.chunks
-    cdef Py_ssize_t left = place
     cdef Py_ssize_t i, first
     cdef const char *source
     tile.chunk = index % plan.chunks
     if place != worker.place:
         worker.place = place
-        tile.x = left % plan.tiles_x * plan.tile_x
-        left //= plan.tiles_x
-        tile.y = left % plan.tiles_y * plan.tile_y
-        left //= plan.tiles_y
-        tile.z = left % plan.tiles_z * plan.tile_z
-        left //= plan.tiles_z
-        tile.group = left % plan.groups
-        tile.image = left // plan.groups
-        tile.rows_z = min(plan.tile_z, plan.grid_z - tile.z)
-        tile.rows_y = min(plan.tile_y, plan.grid_y - tile.y)
-        tile.rows_x = min(plan.tile_x, plan.grid_x - tile.x)
+        find_tile(tile, place, plan)
+        look_ahead(&worker.upcoming, place + 1, operands[0], plan, passes, kind)
         source = operands[0] + tile.image * plan.in_image + tile.group * plan.in_group
         if passes[0].form == WINOGRAD:
             transform_tile(memory, scratch, table, source, plan, passes, tile, kind)
@@ -424,7 +462,8 @@ cdef void run_tile(
             run_swapped(memory, packed, scratch, table, operands, output, 0, plan, passes + i,
                         tile, kind)
         elif passes[i].form == POINTWISE:
-            run_pointwise(memory, packed, table, operands, output, plan, passes + i, tile, kind)
+            run_pointwise(memory, packed, table, operands, output, plan, passes + i, tile,
+                          &worker.upcoming, kind)
         elif passes[i].form == FILTER:
             if real is double:
                 filter_tile(memory, scratch, operands, output, plan, passes + i, tile,

@@ -7,11 +7,12 @@ from fastconv.engine.simd cimport *
 cdef inline void multiply(
     const char *source, const Py_ssize_t *offsets, Py_ssize_t taps,
     const char *weights, const char *bias, char *target, Py_ssize_t pitch, Py_ssize_t runs,
-    bint resume, vector *_, rows *__, width *___,
+    bint resume, Upcoming *upcoming, vector *_, rows *__, width *___,
 ) noexcept nogil:
     """The register tile, `runs` times along the positions; weights are [taps][rows].
 
-    Sums begin with the bias or, to resume, with what the target holds.
+    Sums begin with the bias or, to resume, with what the target holds. Meanwhile what is ahead
+    is fetched into the second-level cache, a cache line beside each tap.
 
     Everything but the loops over runs and taps unrolls. Being inside the loop over runs
     is what lets GCC keep `sums` in registers from its first line to its last.
@@ -23,7 +24,15 @@ cdef inline void multiply(
     cdef int i, j
     cdef const char *at
     cdef const char *weight
+    cdef const char *far = weights
+    cdef Py_ssize_t far_step
     for _run in range(runs):
+        far_step = 0
+        if upcoming != NULL and upcoming.fetched < upcoming.lines:
+            far = (upcoming.start + upcoming.fetched // upcoming.lines_of_row * upcoming.row
+                   + upcoming.fetched % upcoming.lines_of_row * LINE)
+            far_step = upcoming.channel
+            upcoming.fetched += 1
         if resume:
             for i in range(<int> sizeof(rows)):
                 for j in range(VECTORS(sizeof(rows)) if width is wide else 1):
@@ -38,6 +47,8 @@ cdef inline void multiply(
             at = source + offsets[k + AHEAD]
             for j in range(VECTORS(sizeof(rows)) if width is wide else 1):
                 PREFETCH(at + j * VECTOR_BYTES)
+            PREFETCH_FAR(far)
+            far += far_step
             at = source + offsets[k]
             for j in range(VECTORS(sizeof(rows)) if width is wide else 1):
                 LOAD(x[j], at + j * VECTOR_BYTES)
@@ -55,7 +66,7 @@ cdef inline void multiply(
 
 ctypedef void (*multiply_t)(
     const char *, const Py_ssize_t *, Py_ssize_t, const char *, const char *,
-    char *, Py_ssize_t, Py_ssize_t, bint, void *, void *, void *,
+    char *, Py_ssize_t, Py_ssize_t, bint, Upcoming *, void *, void *, void *,
 ) noexcept nogil
 
 
@@ -93,7 +104,7 @@ cdef inline multiply_t tile_of(int height, vector *_, width *__) noexcept nogil:
 cdef inline void multiply_vectors(
     const char *source, const Py_ssize_t *offsets, Py_ssize_t taps,
     const char *weights, const char *bias, char *target, Py_ssize_t pitch,
-    Py_ssize_t vectors, int height, bint resume, real *_,
+    Py_ssize_t vectors, int height, bint resume, Upcoming *upcoming, real *_,
 ) noexcept nogil:
     """So many vectors of positions: wide runs for as long as they fill, then single ones."""
     cdef Py_ssize_t runs = vectors // VECTORS(height)
@@ -104,15 +115,16 @@ cdef inline void multiply_vectors(
             tile = tile_of(height, <vd *> NULL, <wide *> NULL)
         else:
             tile = tile_of(height, <vf *> NULL, <wide *> NULL)
-        tile(source, offsets, taps, weights, bias, target, pitch, runs, resume, NULL, NULL,
-             NULL)
+        tile(source, offsets, taps, weights, bias, target, pitch, runs, resume, upcoming, NULL,
+             NULL, NULL)
     if vectors > done:
         if real is double:
             tile = tile_of(height, <vd *> NULL, <single *> NULL)
         else:
             tile = tile_of(height, <vf *> NULL, <single *> NULL)
         tile(source + done * VECTOR_BYTES, offsets, taps, weights, bias,
-             target + done * VECTOR_BYTES, pitch, vectors - done, resume, NULL, NULL, NULL)
+             target + done * VECTOR_BYTES, pitch, vectors - done, resume, upcoming, NULL, NULL,
+             NULL)
 
 
 # ---- Bands --------------------------------------------------------------------------

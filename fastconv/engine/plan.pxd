@@ -48,6 +48,12 @@ cdef struct Tile:
     Py_ssize_t z, y, x
     Py_ssize_t rows_z, rows_y, rows_x
 
+# What a thread will read next: of each channel, which are `channel` apart, cache lines along rows.
+# So many have been fetched of all of them.
+cdef struct Upcoming:
+    const char *start
+    Py_ssize_t channel, row, lines_of_row, lines, fetched
+
 # At the start of each thread's scratch; place -1: nothing laid out yet. Prepared: the weights
 # were packed before the call. Next: of the thread's tasks, the first that nobody has taken.
 cdef struct Worker:
@@ -55,6 +61,7 @@ cdef struct Worker:
     Py_ssize_t place
     Py_ssize_t next
     Tile tile
+    Upcoming upcoming
     double zeros[MAX_ROWS]
 
 # How a pass computes.

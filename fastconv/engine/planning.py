@@ -948,7 +948,8 @@ def _pointwise(problem, threads):
     elif width * size < parts * PAGE // 2:
         to_more = step.outputs > step.inputs and blocks >= parts
         parts, chunks = (1, parts) if to_more else (2 * parts, 1)
-    most, longest = step.inputs, SCRATCH_BUDGET // (step.inputs * size)
+    # Half of it is for the tile that is fetched meanwhile.
+    most, longest = step.inputs, SCRATCH_BUDGET // 2 // (step.inputs * size)
     if step.outputs <= FEW_OUTPUTS:
         # Memory is the limit. So many channels at a time are in the first-level cache beside
         # the sums, even where all of them fall on the same lines of it.

@@ -38,6 +38,7 @@ typedef vd vdu __attribute__((aligned(1), may_alias));
 /* Into the first-level cache, so many taps ahead: the hardware does not guess where taps lie. */
 #define PREFETCH(p) __builtin_prefetch((p), 0, 3)
 #define AHEAD 8
+#define LINE 64
 /* Into the second one, what is wanted later. */
 #define PREFETCH_FAR(p) __builtin_prefetch((p), 0, 2)
 

@@ -122,12 +122,12 @@ cdef inline Py_ssize_t bands_to_output(
 cdef inline void multiply_some(
     const char *source, const Py_ssize_t *offsets, const Pass *step, const char *weights,
     const char *bias, char *target, Py_ssize_t pitch, Py_ssize_t vectors, int height,
-    real *kind,
+    Upcoming *upcoming, real *kind,
 ) noexcept nogil:
     """So many vectors of positions; some more where the taps are a line, by eights."""
     if not step.line:
         multiply_vectors(source, offsets, step.taps, weights, bias, target, pitch, vectors,
-                         height, False, kind)
+                         height, False, upcoming, kind)
     elif real is double:
         multiply_line(source + offsets[0], step.taps, weights, bias, target, (vectors + 7) // 8,
                       <vd *> NULL)
@@ -139,7 +139,7 @@ cdef inline void multiply_some(
 cdef inline void multiply_to_output(
     const char *source, const Py_ssize_t *offsets, const char *weights, const char *bias,
     char *out, char *panel, int height, Py_ssize_t row_count, Py_ssize_t columns,
-    const Plan *plan, const Pass *step, real *kind,
+    const Plan *plan, const Pass *step, Upcoming *upcoming, real *kind,
 ) noexcept nogil:
     """The rows of one z of a tile, for one block of output channels."""
     cdef Py_ssize_t lanes = VECTOR_BYTES // <Py_ssize_t> sizeof(real)
@@ -156,18 +156,19 @@ cdef inline void multiply_to_output(
         # The output takes whole vectors as they are; only what is left needs a panel.
         position = positions // whole * whole
         multiply_some(source, offsets, step, weights, bias, out, step.out_channel,
-                      position // lanes, height, kind)
+                      position // lanes, height, upcoming, kind)
     elif in_place and columns % whole == 0:
         # Rows of whole vectors go to the output one by one.
         for y in range(row_count):
             multiply_some(source + y * plan.pitch, offsets, step, weights, bias,
-                          out + y * step.out_y, step.out_channel, columns // lanes, height, kind)
+                          out + y * step.out_y, step.out_channel, columns // lanes, height,
+                          upcoming, kind)
         return
     while position < positions:
         count = min(at_most, positions - position)
         multiply_some(
             source + position * <Py_ssize_t> sizeof(real), offsets, step, weights, bias, panel,
-            plan.panel_pitch, (count + lanes - 1) // lanes, height, kind)
+            plan.panel_pitch, (count + lanes - 1) // lanes, height, upcoming, kind)
         store_panel(
             panel, plan.panel_pitch, height, position, count, row_length, columns, out, plan,
             step, kind)
