@@ -36,7 +36,9 @@ cdef inline void multiply_turned(
     cdef Py_ssize_t _run, _c, t
     cdef const char *at
     cdef const char *weight
+    # In registers: a number that waits in memory would take longer than the multiplication.
     cdef const char *soon = ahead.at
+    cdef Py_ssize_t left = ahead.left
     cdef int i, j
     for _run in range(1):
         for i in range(<int> sizeof(rows)):
@@ -56,12 +58,13 @@ cdef inline void multiply_turned(
                         sums[i][j] = sums[i][j] + x[0] * w[j]
             source += channel
             weights += kernel
-            ahead.left -= taps * VECTOR_BYTES
-            if ahead.left <= 0:
+            left -= taps * VECTOR_BYTES
+            if left <= 0:
                 ahead.row += ahead.pitch
-                ahead.left = ahead.length
+                left = ahead.length
                 soon = ahead.row
         ahead.at = soon
+        ahead.left = left
         for i in range(<int> sizeof(rows)):
             for j in range(TURNED_VECTORS(sizeof(rows))):
                 STORE(target + (i * TURNED_VECTORS(sizeof(rows)) + j) * VECTOR_BYTES, sums[i][j])
