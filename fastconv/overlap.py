@@ -42,8 +42,9 @@ def _microseconds(lengths, itemsize, lines):
     # Vectors of scipy.fft are filled with lines side by side.
     filled = len(lengths) > 1 or (lines > 1 and lines * itemsize >= 16)
     nanoseconds = 0.08 * itemsize**0.75 * (1 if filled else 2.5)
-    if points * itemsize > _TOGETHER:
-        nanoseconds *= 1.6
+    # Beyond the cache each step takes longer; of a single axis the more, the longer it is.
+    beyond = max(points * itemsize / _TOGETHER, 1)
+    nanoseconds *= 1 + 0.6 * (math.log2(beyond) if len(lengths) == 1 else beyond > 1)
     return points * (2 * nanoseconds * math.log2(max(points, 2)) + itemsize / 8) / 1000
 
 
