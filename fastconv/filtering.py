@@ -35,8 +35,8 @@ _SPARSE = 400
 _STRETCH, _WIDEST = 1024, 32
 #: Below how many elements side by side lines are not taken together.
 _NARROW = 16
-#: The longest means of integers that are sums of their own.
-_RUNNING = 15
+#: The longest means of integers that are sums of their own, and those of lines side by side.
+_RUNNING, _RUNNING_BESIDE = 15, 3
 
 
 # ---- Lines --------------------------------------------------------------------------
@@ -245,16 +245,24 @@ def running(array, axis, size, pads, border, fill, out):
     return _by_lines(array, axis, size, pads, border, fill, out)
 
 
-def _by_lines(array, axis, size, pads, border, fill, out, weights=None, symmetry=0):
+def _lines_of(array, axis):
+    """The shape in which lines lie along axis 1, the axes from one to the next, if side by side.
+
+    That is those of groups, and those across. Lines go through together that are neighbours in
+    memory, unless these are few: side by side as they are; or, some at a time, each in pieces.
+    """
     before, n, after = shape = (
         math.prod(array.shape[:axis]), array.shape[axis], math.prod(array.shape[axis + 1 :])
     )  # fmt: skip
+    group, across = (0, 2) if after >= _NARROW or 1 < after >= before else (2, 0)
+    return shape, group, across, across == 2 or n < _NARROW <= before
+
+
+def _by_lines(array, axis, size, pads, border, fill, out, weights=None, symmetry=0):
+    shape, group, across, beside = _lines_of(array, axis)
+    n = shape[1]
     given = array.reshape(shape)
     target = out.reshape(shape) if out.flags.c_contiguous else np.empty(shape, out.dtype)
-    # Lines go through together that are neighbours in memory, unless these are few.
-    group, across = (0, 2) if after >= _NARROW or 1 < after >= before else (2, 0)
-    # Side by side as they are; or, some at a time, each in pieces.
-    beside = across == 2 or n < _NARROW <= before
     numbers = np.array(
         [
             given.strides[group], target.strides[group], shape[group], given.strides[1],
@@ -263,11 +271,21 @@ def _by_lines(array, axis, size, pads, border, fill, out, weights=None, symmetry
         ],
         np.intp,
     )  # fmt: skip
+    # Means of small integers are told apart in single precision, too: see running.pxd.
+    single = (
+        weights is None
+        and array.dtype.kind in "iu"
+        and out.dtype.kind in "iu"
+        and array.dtype.itemsize <= 2
+        and float(fill).is_integer()
+        and max(_largest(array), abs(fill)) * size < 1 << 22
+    )
     threads = planning.worth(get_num_threads(), array.size * (4 if weights is None else size))
     if threads > 1:
         team_started()
     finite = kernels.run_lines(
         given, target, numbers, sources(n, pads, border), fill, beside, threads, weights, symmetry,
+        single,
     )  # fmt: skip
     if not out.flags.c_contiguous:
         out[...] = target.reshape(out.shape)
@@ -399,7 +417,8 @@ def integer_boxes(array, passes, dtype, fill):
     for axis, weights, pads, border in passes:
         out = np.empty(array.shape, dtype)
         compute = _shifted(array, weights.size, fill)
-        if compute and weights.size <= _RUNNING:
+        beside = _lines_of(array, axis)[-1]
+        if compute and weights.size <= (_RUNNING_BESIDE if beside else _RUNNING):
             half = np.array([0.5 / weights.size], compute)
             line(array, weights.astype(compute), axis, pads, border, 0, out, bias=half)
         else:

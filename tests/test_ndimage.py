@@ -452,6 +452,27 @@ def test_integers_are_rounded_as_by_scipy(dtype, mode):
         agree("laplace", array, mode=mode, output=np.int16)
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "int16"])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_means_of_small_integers_up_to_where_single_precision_ends(dtype, axis):
+    info = np.iinfo(dtype)
+    largest = max(-info.min, info.max)
+    last = ((1 << 22) - 1) // largest
+    for size in (2, 3, 16, 31, last - 1, last, last + 1):
+        noise = RNG.integers(info.min, info.max, (20, size + 9), dtype, endpoint=True)
+        # Sums that are multiples of the size, and one less and one more.
+        for array in (noise, noise * 0 + info.max, noise * 0 + info.min):
+            array[5, size // 2] = info.max - 1
+            array[6, size // 2] = info.min + 1
+            lines = array.T.copy() if axis == 0 else array
+            for cval in (0, 3, 2.5):
+                options = {"axis": axis, "mode": "constant", "cval": cval}
+                np.testing.assert_array_equal(
+                    ndimage.uniform_filter1d(lines, size, **options),
+                    scipys.uniform_filter1d(lines, size, **options),
+                )
+
+
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "int16", "int32", "int64"])
 @pytest.mark.parametrize(

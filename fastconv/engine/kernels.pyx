@@ -692,11 +692,11 @@ cdef class Program:
 cdef bint lines_of_block(
     Py_ssize_t index, const char *source, char *target, const Py_ssize_t *groups,
     const Py_ssize_t *places, const double *weights, int symmetry, double *rows,
-    Py_ssize_t most, const Lines *all_lines,
+    Py_ssize_t most, bint single, const Lines *all_lines,
 ) noexcept nogil:
     """Block `index` of at most so many lines; `groups` has strides from group to group.
 
-    Returns whether all means have been finite.
+    Means are computed in single precision or not. Returns whether all have been finite.
     """
     cdef Lines lines = all_lines[0]
     cdef Py_ssize_t blocks = (lines.count + most - 1) // most
@@ -705,9 +705,13 @@ cdef bint lines_of_block(
     source += index // blocks * groups[0] + first * lines.across_in
     target += index // blocks * groups[1] + first * lines.across_out
     if weights == NULL:
+        if most == ACROSS and single:
+            return means_across(source, target, places, &lines, <float *> NULL)
         if most == ACROSS:
-            return means_across(source, target, places, &lines)
-        return means_along(source, target, places, rows, &lines)
+            return means_across(source, target, places, &lines, <double *> NULL)
+        if single:
+            return means_along(source, target, places, <float *> rows, &lines, <vf *> NULL)
+        return means_along(source, target, places, rows, &lines, <vd *> NULL)
     if most == BESIDE:
         sums_across(source, target, places, weights, symmetry, rows, &lines)
     else:
@@ -717,15 +721,15 @@ cdef bint lines_of_block(
 
 def run_lines(
     given, out, Table numbers, Table places, double fill, bint across, int threads,
-    const double[::1] weights, int symmetry,
+    const double[::1] weights, int symmetry, bint single,
 ):
     """Running means or, with weights, sums in SciPy's order; filtering.py has that of `numbers`.
 
-    Returns whether all means are finite.
+    Means of small integers are the same in single precision. Returns whether all are finite.
     """
     cdef const char *source = address(given, False)
     cdef char *target = address(out, True)
-    cdef Py_ssize_t lanes = VECTOR_BYTES // <Py_ssize_t> sizeof(double)
+    cdef Py_ssize_t lanes = VECTOR_BYTES // (4 if single else 8)
     cdef const double *all_weights = NULL
     cdef Py_ssize_t most = lanes
     cdef Py_ssize_t i, room
@@ -747,7 +751,8 @@ def run_lines(
             before = begin_arithmetic()
             for i in range(blocks):
                 spoilt += not lines_of_block(i, source, target, &numbers[0], &places[0],
-                                             all_weights, symmetry, &rows[0, 0], most, &lines)
+                                             all_weights, symmetry, &rows[0, 0], most, single,
+                                             &lines)
             end_arithmetic(before)
         return spoilt == 0
     with nogil, parallel(num_threads=threads):
@@ -755,7 +760,7 @@ def run_lines(
         for i in prange(blocks, schedule='static'):
             spoilt += not lines_of_block(
                 i, source, target, &numbers[0], &places[0], all_weights, symmetry,
-                &rows[omp_get_thread_num(), 0], most, &lines)
+                &rows[omp_get_thread_num(), 0], most, single, &lines)
         end_arithmetic(before)
     return spoilt == 0
 

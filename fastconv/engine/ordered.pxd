@@ -93,10 +93,11 @@ cdef inline void sums_along(
         i = 0
         while i < count + lines.size - 1:
             piece_of(rows + i * lanes, source, places, start + i,
-                     min(PIECE, count + lines.size - 1 - i), lines)
+                     min(PIECE, count + lines.size - 1 - i), lines, <vd *> NULL)
             i += PIECE
         sum_up(sums, rows, count * lanes, lanes, weights, lines.size, symmetry, <vd *> NULL)
-        put_piece(target + start * lines.along_out, sums, count, lines)
+        put_piece(target + start * lines.along_out, <const double *> sums, count, lines,
+                  <vd *> NULL)
         start += count
 
 

@@ -4,7 +4,7 @@ In double precision and in the order of SciPy's uniform_filter1d:
 
     sum[i] = sum[i - 1] + (in - out),    mean[i] = sum[i] / size
 
-Sums of integers are exact. Lines are independent, so some of them go side by side: as they are
+Sums of integers are exact; in single precision, too, if they are small. Lines are independent, so some of them go side by side: as they are
 where elements of neighbouring lines are neighbours in memory, else transposed, piece by piece.
 """
 
@@ -29,30 +29,37 @@ cdef struct Lines:
     double fill
 
 
-cdef inline const double *taken(
-    double *row, const char *source, Py_ssize_t place, const Lines *lines,
+cdef inline const real *taken(
+    real *row, const char *source, Py_ssize_t place, const Lines *lines,
 ) noexcept nogil:
-    """Element `place` of all lines, as doubles; what is around, if that is negative."""
+    """Element `place` of all lines as it is summed up; what is around, if that is negative."""
     cdef Py_ssize_t j
     if place < 0:
         for j in range(lines.count):
-            row[j] = lines.fill
+            row[j] = <real> lines.fill
         return row
-    if lines.given == FLOAT64:
-        return <const double *> (source + place * lines.along_in)
+    if real is double and lines.given == FLOAT64:
+        return <const real *> (source + place * lines.along_in)
     copy_given(<char *> row, source + place * lines.along_in, lines.count, lines.across_in,
-               lines.given, <double *> NULL)
+               lines.given, row)
     return row
 
 
 cdef inline void divide(
-    double *means, const double *sums, Py_ssize_t count, const Lines *lines,
+    real *means, const real *sums, Py_ssize_t count, const Lines *lines,
 ) noexcept nogil:
-    """Sums of integers are divided: a product may fall short of an integer."""
-    cdef double size = lines.size
-    cdef double weight = 1 / size
+    """Sums of integers are divided: a product may fall short of an integer.
+
+    Small ones need not be. Half of one more is too little to make another integer of the mean,
+    and much more than a product in single precision is off by.
+    """
+    cdef real size = lines.size
+    cdef real weight = 1 / size
     cdef Py_ssize_t j
-    if lines.stored >= FLOAT32:
+    if real is float:
+        for j in range(count):
+            means[j] = (sums[j] + (<float> 0.5 if sums[j] >= 0 else <float> -0.5)) * weight
+    elif lines.stored >= FLOAT32:
         for j in range(count):
             means[j] = sums[j] * weight
     else:
@@ -61,31 +68,31 @@ cdef inline void divide(
 
 
 cdef inline bint means_across(
-    const char *source, char *target, const Py_ssize_t *places, const Lines *lines,
+    const char *source, char *target, const Py_ssize_t *places, const Lines *lines, real *kind,
 ) noexcept nogil:
     """Lines whose elements are side by side. Returns whether all has been finite."""
-    cdef double[ACROSS] sums
-    cdef double[ACROSS] row_in
-    cdef double[ACROSS] row_out
-    cdef const double *new
-    cdef const double *old
-    cdef double test = 0
+    cdef real[ACROSS] sums
+    cdef real[ACROSS] row_in
+    cdef real[ACROSS] row_out
+    cdef const real *new
+    cdef const real *old
+    cdef real test = 0
     cdef Py_ssize_t i, j
     for j in range(lines.count):
         sums[j] = 0
     for i in range(lines.size):
-        new = taken(row_in, source, places[i], lines)
+        new = taken(<real *> row_in, source, places[i], lines)
         for j in range(lines.count):
             sums[j] += new[j]
     for i in range(lines.length):
         if i:
-            new = taken(row_in, source, places[i + lines.size - 1], lines)
-            old = taken(row_out, source, places[i - 1], lines)
+            new = taken(<real *> row_in, source, places[i + lines.size - 1], lines)
+            old = taken(<real *> row_out, source, places[i - 1], lines)
             for j in range(lines.count):
                 sums[j] += new[j] - old[j]
-        divide(row_in, sums, lines.count, lines)
+        divide(<real *> row_in, <const real *> sums, lines.count, lines)
         store_row(target + i * lines.along_out, lines.across_out, <const char *> row_in,
-                  lines.count, lines.stored, <double *> NULL)
+                  lines.count, lines.stored, kind)
     # What is not finite stays so to the end of its line.
     for j in range(lines.count):
         test += sums[j] * 0
@@ -93,85 +100,85 @@ cdef inline bint means_across(
 
 
 cdef inline void places_around(
-    double *row, const char *line, const Py_ssize_t *places, Py_ssize_t first, Py_ssize_t last,
+    real *row, const char *line, const Py_ssize_t *places, Py_ssize_t first, Py_ssize_t last,
     const Lines *lines,
 ) noexcept nogil:
     """Some places of one line one by one, from the first to before the last: the border's."""
     cdef Py_ssize_t i
     for i in range(first, last):
-        row[i] = lines.fill
+        row[i] = <real> lines.fill
         if places[i] >= 0:
             copy_given(<char *> (row + i), line + places[i] * lines.along_in, 1, 0, lines.given,
-                       <double *> NULL)
+                       row)
 
 
 cdef inline void places_of(
-    double *row, const char *line, const Py_ssize_t *places, Py_ssize_t start, Py_ssize_t count,
+    real *row, const char *line, const Py_ssize_t *places, Py_ssize_t start, Py_ssize_t count,
     const Lines *lines,
 ) noexcept nogil:
-    """So many places of one line, from place `start` on, as doubles."""
+    """So many places of one line, from place `start` on, as they are summed up."""
     cdef Py_ssize_t low = clip(lines.before - start, 0, count)
     cdef Py_ssize_t high = clip(lines.before + lines.length - start, low, count)
     places_around(row, line, places + start, 0, low, lines)
     copy_given(<char *> (row + low), line + (start + low - lines.before) * lines.along_in,
-               high - low, lines.along_in, lines.given, <double *> NULL)
+               high - low, lines.along_in, lines.given, row)
     places_around(row, line, places + start, high, count, lines)
 
 
 cdef inline void piece_of(
-    double *piece, const char *source, const Py_ssize_t *places, Py_ssize_t start,
-    Py_ssize_t count, const Lines *lines,
+    real *piece, const char *source, const Py_ssize_t *places, Py_ssize_t start,
+    Py_ssize_t count, const Lines *lines, vector *kind,
 ) noexcept nogil:
     """The same of some lines, as [place][lanes]; the last line stands for those missing."""
-    cdef double[PIECE * MAX_LANES] rows
-    cdef Py_ssize_t lanes = VECTOR_BYTES // <Py_ssize_t> sizeof(double)
+    cdef real[PIECE * MAX_LANES] rows
+    cdef Py_ssize_t lanes = VECTOR_BYTES // <Py_ssize_t> sizeof(real)
     cdef Py_ssize_t j
     for j in range(lanes):
         places_of(&rows[j * PIECE], source + min(j, lines.count - 1) * lines.across_in, places,
                   start, count, lines)
-    transpose(<char *> piece, VECTOR_BYTES, <const char *> rows, PIECE * sizeof(double),
-              PIECE // lanes, <int> lanes, <vd *> NULL)
+    transpose(<char *> piece, VECTOR_BYTES, <const char *> rows, PIECE * sizeof(real),
+              PIECE // lanes, <int> lanes, kind)
 
 
 cdef inline void put_piece(
-    char *target, const double *piece, Py_ssize_t count, const Lines *lines,
+    char *target, const real *piece, Py_ssize_t count, const Lines *lines, vector *kind,
 ) noexcept nogil:
     """The same way back."""
-    cdef double[PIECE * MAX_LANES] rows
-    cdef Py_ssize_t lanes = VECTOR_BYTES // <Py_ssize_t> sizeof(double)
+    cdef real[PIECE * MAX_LANES] rows
+    cdef Py_ssize_t lanes = VECTOR_BYTES // <Py_ssize_t> sizeof(real)
     cdef Py_ssize_t i
     for i in range(PIECE // lanes):
-        transpose(<char *> &rows[i * lanes], PIECE * sizeof(double),
-                  <const char *> &piece[i * lanes * lanes], VECTOR_BYTES, 1, <int> lanes,
-                  <vd *> NULL)
+        transpose(<char *> &rows[i * lanes], PIECE * sizeof(real),
+                  <const char *> &piece[i * lanes * lanes], VECTOR_BYTES, 1, <int> lanes, kind)
     for i in range(lines.count):
         store_row(target + i * lines.across_out, lines.along_out, <const char *> &rows[i * PIECE],
-                  count, lines.stored, <double *> NULL)
+                  count, lines.stored, <real *> NULL)
 
 
 cdef inline bint means_along(
-    const char *source, char *target, const Py_ssize_t *places, double *ring, const Lines *lines,
+    const char *source, char *target, const Py_ssize_t *places, real *ring, const Lines *lines,
+    vector *kind,
 ) noexcept nogil:
     """Lines that lie one after the other, as many as there are lanes, or less.
 
     The elements of a window wait in a ring, which has room for 2 * PIECE more of them.
     """
-    cdef double[PIECE * MAX_LANES] means
-    cdef Py_ssize_t lanes = VECTOR_BYTES // <Py_ssize_t> sizeof(double)
+    cdef real[PIECE * MAX_LANES] means
+    cdef Py_ssize_t lanes = VECTOR_BYTES // <Py_ssize_t> sizeof(real)
     cdef Py_ssize_t room = (lines.size + 2 * PIECE - 1) // PIECE * PIECE
     cdef Py_ssize_t all_places = lines.length + lines.size - 1
     cdef Py_ssize_t start = 0
     cdef Py_ssize_t old = 0
-    cdef double test = 0
+    cdef real test = 0
     cdef Py_ssize_t count, done, i
-    cdef double *new
-    cdef vd sums[1]
-    cdef vd x[2]
+    cdef real *new
+    cdef vector sums[1]
+    cdef vector x[2]
     FILL(sums[0], 0)
     while start < all_places:
         count = min(PIECE, all_places - start)
         new = ring + start % room * lanes
-        piece_of(new, source, places, start, count, lines)
+        piece_of(new, source, places, start, count, lines, kind)
         done = 0
         for i in range(count):
             LOAD(x[0], <const char *> (new + i * lanes))
@@ -181,13 +188,13 @@ cdef inline bint means_along(
                 old = old + 1 if old + 1 < room else 0
             sums[0] = sums[0] + x[0]
             if start + i >= lines.size - 1:
-                STORE(<char *> (means + done * lanes), sums[0])
+                STORE(<char *> &means[done * lanes], sums[0])
                 done += 1
         if done:
-            divide(means, means, done * lanes, lines)
-            put_piece(target + max(start - lines.size + 1, 0) * lines.along_out, means, done,
-                      lines)
+            divide(<real *> means, <const real *> means, done * lanes, lines)
+            put_piece(target + max(start - lines.size + 1, 0) * lines.along_out,
+                      <const real *> means, done, lines, kind)
         start += count
     for i in range(lanes):
-        test += (<double *> sums)[i] * 0
+        test += (<real *> sums)[i] * 0
     return test == 0
