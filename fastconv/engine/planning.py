@@ -204,8 +204,9 @@ MOST_POSITIONS = 1024
 MOST_BETWEEN = 1 << 23
 #: Bytes of memory that hardware fetches ahead in, and finds without a further look-up.
 PAGE = 4096
-#: Output channels of a map that reads channels in place however far apart they are.
-FEW_OUTPUTS = min(kernels.ROWS, 8)
+#: Output channels of a map that reads channels in place however far apart they are, and of one that
+#: only waits for memory, where channels have so many bytes.
+FEW_OUTPUTS, FEWEST_OUTPUTS, LONG = min(kernels.ROWS, 8), 4, 8 * PAGE
 #: Input channels that are read in place for any number of output channels, if they are fewer:
 #: the longer vectors are, the more blocks of outputs a line that is fetched again is worth.
 NEAR_INPUTS = kernels.VECTOR**2 // 16
@@ -950,9 +951,13 @@ def _pointwise(problem, threads):
         parts, chunks = (1, parts) if to_more else (2 * parts, 1)
     # Half of it is for the tile that is fetched meanwhile.
     most, longest = step.inputs, SCRATCH_BUDGET // 2 // (step.inputs * size)
-    if step.outputs <= FEW_OUTPUTS:
-        # Memory is the limit. So many channels at a time are in the first-level cache beside
-        # the sums, even where all of them fall on the same lines of it.
+    ahead = run * size
+    if step.outputs <= FEWEST_OUTPUTS and width * size >= LONG:
+        # Hardware fetches so few long runs ahead best when nothing else is fetched.
+        most, longest, ahead = min(8, most), (1 << 16) // size, 0
+    elif step.outputs <= FEW_OUTPUTS:
+        # So many channels at a time are in the first-level cache beside the sums, even where all
+        # of them fall on the same lines of it.
         most, longest = min(12, most), (1 << 14) // size
     tiles = max(parts, -(-width // max(longest, run)))
     wide = -(-width // (tiles * run))
@@ -968,7 +973,7 @@ def _pointwise(problem, threads):
     for first in range(0, step.inputs, most):
         turn = places[first : first + most]
         count = most + kernels.TABLE_SLACK
-        table += [turn[i % len(turn)] + i // len(turn) * run * size for i in range(count)]
+        table += [turn[i % len(turn)] + i // len(turn) * ahead for i in range(count)]
     gather = [step.gather[0] + c * step.strides[3] for c in range(step.inputs)]
     each = Pass(
         taps=step.inputs,
