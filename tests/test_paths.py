@@ -83,7 +83,7 @@ def test_filter_keeps_what_is_not_finite_where_it_is(rng):
 @pytest.mark.parametrize("outputs", range(1, planning.FEW_OUTPUTS + 1))
 @each_dtype
 def test_pointwise_to_few_channels(rng, dtype, outputs):
-    for inputs, width in ((1, 16), (3, 17), (9, 100), (130, 33), (26, 4500)):
+    for inputs, width in ((1, 16), (3, 17), (9, 100), (130, 33), (26, 4500), (19, 17_000)):
         x = crop(whole(rng, 2, 2 * inputs, 5, width, dtype=dtype))[:, :, 2]
         w = whole(rng, 2 * outputs, inputs, 1, dtype=dtype)
         b = whole(rng, 2 * outputs, dtype=dtype)
