@@ -4,8 +4,9 @@ In double precision and in the order of SciPy's uniform_filter1d:
 
     sum[i] = sum[i - 1] + (in - out),    mean[i] = sum[i] / size
 
-Sums of integers are exact; in single precision, too, if they are small. Lines are independent, so some of them go side by side: as they are
-where elements of neighbouring lines are neighbours in memory, else transposed, piece by piece.
+Sums of integers are exact; in single precision, too, if they are small. Lines are independent, so
+some of them go side by side: as they are where elements of neighbouring lines are neighbours in
+memory, else transposed, piece by piece.
 """
 
 from fastconv.engine.lay_out cimport clip, copy_given
