@@ -246,10 +246,11 @@ def running(array, axis, size, pads, border, fill, out):
 
 
 def _lines_of(array, axis):
-    """The shape in which lines lie along axis 1, the axes from one to the next, if side by side.
+    """How lines along an axis lie: (before, n, after), two axes of that, whether side by side.
 
-    That is those of groups, and those across. Lines go through together that are neighbours in
-    memory, unless these are few: side by side as they are; or, some at a time, each in pieces.
+    The axes are those from group to group of lines, and across the lines of a group. Lines go
+    through together that are neighbours in memory, unless these are few: side by side as they are;
+    or, some at a time, each in pieces.
     """
     before, n, after = shape = (
         math.prod(array.shape[:axis]), array.shape[axis], math.prod(array.shape[axis + 1 :])

@@ -204,9 +204,10 @@ MOST_POSITIONS = 1024
 MOST_BETWEEN = 1 << 23
 #: Bytes of memory that hardware fetches ahead in, and finds without a further look-up.
 PAGE = 4096
-#: Output channels of a map that reads channels in place however far apart they are, and of one that
-#: only waits for memory, where channels have so many bytes.
-FEW_OUTPUTS, FEWEST_OUTPUTS, LONG = min(kernels.ROWS, 8), 4, 8 * PAGE
+#: Output channels of a map that reads channels in place however far apart they are.
+FEW_OUTPUTS = min(kernels.ROWS, 8)
+#: Output channels of a map that only waits for memory, where a channel has so many bytes.
+FEWEST_OUTPUTS, LONG = 4, 8 * PAGE
 #: Input channels that are read in place for any number of output channels, if they are fewer:
 #: the longer vectors are, the more blocks of outputs a line that is fetched again is worth.
 NEAR_INPUTS = kernels.VECTOR**2 // 16
