@@ -6,6 +6,7 @@ those of geometry.PADDING_MODES; `fill` is what stands around the array where th
 
 import functools
 import math
+import operator
 
 import numpy as np
 
@@ -32,11 +33,18 @@ _PASS = 8
 #: The most taps of a kernel whose zeros are left out; FFTs may be faster with all of more.
 _SPARSE = 400
 #: The most elements of a row that a kernel is summed up at together, and by how many at a time.
-_STRETCH, _WIDEST = 1024, 32
+_STRETCH, _WIDEST = 128, 32
+#: How many times the taps that count a kernel may have before these are looked at one by one.
+_DENSE = 2
+#: The most elements of an array whose rows are remembered.
+_REMEMBERED = 1 << 22
 #: Below how many elements side by side lines are not taken together.
 _NARROW = 16
 #: The longest means of integers that are sums of their own, and those of lines side by side.
 _RUNNING, _RUNNING_BESIDE = 15, 3
+
+#: A dtype's name, which takes NumPy some microseconds to tell.
+_name = functools.cache(operator.attrgetter("name"))
 
 
 # ---- Lines --------------------------------------------------------------------------
@@ -51,7 +59,7 @@ def _long_last(array):
 
 def line(array, weights, axis, pads, border, fill, out, dilation=1, bias=None):
     """One pass along an axis, computed in the dtype of the weights."""
-    stored = None if out.dtype == weights.dtype else out.dtype.name
+    stored = None if out.dtype == weights.dtype else _name(out.dtype)
     parameters = (*pads, border, stored, dilation)
     given, target, along = array, out, axis
     if array.ndim > 1 and array.flags.c_contiguous and out.flags.c_contiguous:
@@ -104,7 +112,7 @@ def lines(array, passes, dtype, out, fill):
         for part, into, around in parts:
             lines(part, passes, into.dtype, into, around)
         return result
-    chained, beside = _chained(array, passes, fill)
+    chained, beside = _chained(array, passes, fill) if len(passes) > 1 else (None, None)
     if chained:
         given, into = array, result
         if beside is None:
@@ -112,7 +120,7 @@ def lines(array, passes, dtype, out, fill):
             given, into = array.transpose(axes), result.transpose(axes)
             chained = [chained[axis] for axis in axes]
         operands = (given, *(_of_dtype(w, dtype) for _, w, *_ in chained))
-        stored = None if result.dtype == dtype else result.dtype.name
+        stored = None if result.dtype == dtype else _name(result.dtype)
         parameters = (tuple(pads for *_, pads, _ in chained), chained[0][-1], stored, beside)
         call(problems.lines, _LINES[: len(operands)], operands, parameters, into, dtype=dtype)
         return result
@@ -261,36 +269,43 @@ def _lines_of(array, axis):
 
 def _by_lines(array, axis, size, pads, border, fill, out, weights=None, symmetry=0):
     shape, group, across, beside = _lines_of(array, axis)
-    n = shape[1]
     given = array.reshape(shape)
     target = out.reshape(shape) if out.flags.c_contiguous else np.empty(shape, out.dtype)
-    numbers = np.array(
-        [
-            given.strides[group], target.strides[group], shape[group], given.strides[1],
-            given.strides[across], target.strides[1], target.strides[across], shape[across], n,
-            size, kernels.NUMBERS[array.dtype.name], kernels.NUMBERS[out.dtype.name], pads[0],
-        ],
-        np.intp,
+    tables = _line_tables(
+        shape, group, across, given.strides, target.strides, size, array.dtype, out.dtype, pads,
+        border,
     )  # fmt: skip
-    # Means of small integers are told apart in single precision, too: see running.pxd.
+    # Means of small integers are told apart in single precision, too: see running.pxd. So are
+    # integers themselves, and the sums of two of them.
     single = (
-        weights is None
-        and array.dtype.kind in "iu"
+        array.dtype.kind in "iu"
         and out.dtype.kind in "iu"
         and array.dtype.itemsize <= 2
         and float(fill).is_integer()
-        and max(_largest(array), abs(fill)) * size < 1 << 22
+        and max(_largest(array), abs(fill)) * (size if weights is None else 2) < 1 << 22
     )
     threads = planning.worth(get_num_threads(), array.size * (4 if weights is None else size))
     if threads > 1:
         team_started()
     finite = kernels.run_lines(
-        given, target, numbers, sources(n, pads, border), fill, beside, threads, weights, symmetry,
-        single,
-    )  # fmt: skip
+        given, target, *tables, fill, beside, threads, weights, symmetry, single
+    )
     if not out.flags.c_contiguous:
         out[...] = target.reshape(out.shape)
     return finite
+
+
+@functools.lru_cache(maxsize=64)
+def _line_tables(
+    shape, group, across, strides, out_strides, size, given, stored, pads, border
+):  # fmt: skip
+    """The numbers that run_lines takes, and where what is summed up stands."""
+    numbers = [
+        strides[group], out_strides[group], shape[group], strides[1], strides[across],
+        out_strides[1], out_strides[across], shape[across], shape[1], size,
+        kernels.NUMBERS[_name(given)], kernels.NUMBERS[_name(stored)], pads[0],
+    ]  # fmt: skip
+    return np.array(numbers, np.intp), sources(shape[1], pads, border)
 
 
 @functools.lru_cache(maxsize=256)
@@ -356,7 +371,7 @@ def kernel(array, weights, pads, border, fill, dtype, out=None, method="auto"):
         result = np.empty(array.shape, dtype) if out is None else out
         axes = _long_last(array)
         array, weights, into = (a.transpose(axes) for a in (array, weights, result))
-        stored = None if into.dtype == dtype else into.dtype.name
+        stored = None if into.dtype == dtype else _name(into.dtype)
         parameters = (tuple(pads[axis] for axis in axes), border, stored)
         if sparse and kept > 1 and weights.size <= _SPARSE:
             parameters = (*parameters, (weights != 0).tobytes())
@@ -407,9 +422,9 @@ def cast(values, dtype, out=None):
 
 def _largest(array):
     """A bound of the absolute values: that of the dtype, if it is small."""
-    if array.dtype.itemsize <= 2:
-        info = np.iinfo(array.dtype)
-        return max(-info.min, info.max)
+    bits = 8 * array.dtype.itemsize - (array.dtype.kind == "i")
+    if bits <= 16:
+        return 1 << bits
     return max(-int(array.min()), int(array.max()))
 
 
@@ -441,10 +456,9 @@ def _shifted(array, size, fill):
     return None
 
 
-def _bound(array, weights, fill):
+def _bound(largest, weights, fill):
     """What no sum exceeds, of one pass or of one after the other."""
-    totals = (float(np.abs(w).sum()) for w in weights)
-    return max(_largest(array), abs(fill)) * math.prod(totals)
+    return max(largest, abs(fill)) * math.prod(float(np.abs(w).sum()) for w in weights)
 
 
 def exact(bound, weights, fill, dtype):
@@ -477,21 +491,36 @@ def _parts(numbers):
 
 
 def integer_lines(array, passes, dtype, fill):
-    """Passes that each cast to an integer dtype."""
-    weights = [w for _, w, *_ in passes]
-    bound = _bound(array, weights, fill)
-    compute = exact(bound, weights, fill, dtype)
-    late = fill == 0 and _parts(weights) == 1 and _wraps_late(bound, dtype)
-    if compute and (len(passes) == 1 or late):
+    """Passes that each cast to an integer dtype; None if SciPy had better compute them."""
+    weights = tuple(w.tobytes() for _, w, *_ in passes)
+    compute = _exact_lines(weights, _largest(array), fill, dtype)
+    if compute:
         return lines(array, passes, compute, np.empty(array.shape, dtype), fill)
-    for each in passes:
-        weights = [each[1]]
-        compute = exact(_bound(array, weights, fill), weights, fill, dtype)
+    for each, w in zip(passes, weights, strict=True):
+        axis, line_weights, pads, border = each
+        compute = len(passes) > 1 and _exact_lines((w,), _largest(array), fill, dtype)
+        out = np.empty(array.shape, dtype)
         if compute:
-            array = lines(array, [each], compute, np.empty(array.shape, dtype), fill)
+            lines(array, [each], compute, out, fill)
+        elif not _holds(dtype, _bound(_largest(array), [line_weights], fill)):
+            return None
         else:
-            array = _rounded_line(array, each, dtype, fill)
+            # Just as SciPy does: the order of sums matters.
+            _by_lines(
+                array, axis, line_weights.size, pads, border, fill, out, np.frombuffer(w),
+                _symmetry(w),
+            )  # fmt: skip
+        array = out
     return array
+
+
+@functools.lru_cache(maxsize=256)
+def _exact_lines(weights, largest, fill, dtype):
+    """The dtype in which passes in turn are exact and may be cast once, if any."""
+    weights = [np.frombuffer(w) for w in weights]
+    bound = _bound(largest, weights, fill)
+    once = len(weights) == 1 or (fill == 0 and _parts(weights) == 1 and _wraps_late(bound, dtype))
+    return exact(bound, weights, fill, dtype) if once else None
 
 
 def _wraps_late(bound, dtype):
@@ -501,17 +530,10 @@ def _wraps_late(bound, dtype):
     return bound < 1 << (8 * dtype.itemsize - 1)
 
 
-def _rounded_line(array, each, dtype, fill):
-    """A pass cast to an integer dtype just as SciPy does: the order of its sums matters."""
-    axis, weights, pads, border = each
-    weights = np.ascontiguousarray(weights)
-    out = np.empty(array.shape, dtype)
-    _by_lines(array, axis, weights.size, pads, border, fill, out, weights, _symmetry(weights))
-    return out
-
-
+@functools.lru_cache(maxsize=256)
 def _symmetry(weights):
     """Whether SciPy takes a line to be symmetric, 1, or antisymmetric, -1."""
+    weights = np.frombuffer(weights)
     half = weights.size // 2
     for sign in (1, -1):
         apart = np.abs(weights - sign * weights[::-1])[:half]
@@ -522,12 +544,12 @@ def _symmetry(weights):
 
 def integer_kernel(array, weights, pads, border, fill, dtype):
     """Any kernel, cast to an integer dtype; None if SciPy had better compute it."""
-    bound = _bound(array, [weights], fill)
-    compute = exact(bound, [weights], fill, dtype)
-    if not compute or (fill != 0 and _parts([weights, fill]) > 1):
-        fits = _holds(dtype, bound)
+    compute, fits, factors = _way(
+        weights.tobytes(), weights.shape, _largest(array), fill, dtype,
+        array.size * weights.size > 1 << 16,
+    )  # fmt: skip
+    if not compute:
         return _rounded_kernel(array, weights, pads, border, fill, dtype) if fits else None
-    factors = _integer_factors(weights) if array.size * weights.size > 1 << 16 else None
     out = np.empty(array.shape, dtype)
     if factors and (border != "zeros" or fill == 0):
         passes = [(axis, w, pads[axis], border) for axis, w in factors.items()]
@@ -535,46 +557,88 @@ def integer_kernel(array, weights, pads, border, fill, dtype):
     return kernel(array, weights, pads, border, fill, compute, out, method="direct")
 
 
+@functools.lru_cache(maxsize=256)
+def _way(weights, shape, largest, fill, dtype, much):
+    """The dtype in which a kernel is exact, whether casts hold its sums, lines that make it up."""
+    weights = np.frombuffer(weights).reshape(shape)
+    bound = _bound(largest, [weights], fill)
+    compute = exact(bound, [weights], fill, dtype)
+    if not compute or (fill != 0 and _parts([weights, fill]) > 1):
+        return None, _holds(dtype, bound), None
+    return compute, True, _integer_factors(weights) if much else None
+
+
 def _rounded_kernel(array, weights, pads, border, fill, dtype):
     """A kernel cast to an integer dtype just as SciPy does: the order of its sums matters."""
-    kept = np.abs(weights) > _EPS[_FLOAT64]  # SciPy leaves out the others
-    taps, values = np.argwhere(kept), weights[kept]
-    if not len(taps):
-        return None
     out = np.empty(array.shape, dtype)
-    axes = _long_last(array)
-    given, target, taps = array.transpose(axes), out.transpose(axes), taps[:, axes]
-    pads, size = [pads[axis] for axis in axes], weights.shape[axes[-1]]
-    # The rows of the kernel, and where each meets the array for each row of the output.
-    rows, row_of_tap = np.unique(taps[:, :-1], axis=0, return_inverse=True)
-    *outer, places = (sources(n, each, border) for n, each in zip(given.shape, pads, strict=True))
-    starts = np.zeros((*given.shape[:-1], len(rows)), np.intp)
+    prepare = _ordered if array.size <= _REMEMBERED else _ordered.__wrapped__
+    taps, tables = prepare(
+        weights.tobytes(), weights.shape, pads, border, array.shape, array.strides, out.strides,
+        array.dtype, dtype,
+    )  # fmt: skip
+    if not taps:
+        return None
+    threads = planning.worth(get_num_threads(), array.size * taps)
+    if threads > 1:
+        team_started()
+    kernels.run_kernel(array, out, *tables, fill, threads)
+    return out
+
+
+@functools.lru_cache(maxsize=64)
+def _ordered(weights, kernel_shape, pads, border, shape, strides, out_strides, given, stored):
+    """What run_kernel takes for a kernel, and how many taps count.
+
+    An array is planes of rows, of few elements that have no row to themselves, and so is a kernel.
+    """
+    weights = np.frombuffer(weights).reshape(kernel_shape)
+    weights = np.where(np.abs(weights) > _EPS[_FLOAT64], weights, 0)  # SciPy leaves out the others
+    taps = np.argwhere(weights)
+    axes = _long_last(np.empty(shape, bool))
+    more = max(2 - len(axes), 0)
+    kernel_shape, shape = ((*(1,) * more, *(s[a] for a in axes)) for s in (kernel_shape, shape))
+    strides, out_strides = ((*(0,) * more, *(s[a] for a in axes)) for s in (strides, out_strides))
+    pads = [*[(0, 0)] * more, *(pads[a] for a in axes)]
+    *outer, rows, size = kernel_shape
+    # Bands are of kernels of three rows at least, whose order is SciPy's.
+    few = _DENSE * len(taps) < weights.size or axes != sorted(axes)
+    if not few and rows < 3:
+        weights = np.concatenate(
+            [weights.reshape(kernel_shape), np.zeros((*outer, 3 - rows, size))], -2
+        )
+        pads[-2] = (pads[-2][0], pads[-2][1] + 3 - rows)
+        rows = 3
+    # Where each row of the array begins that is seen from each plane of the output.
+    *places, last = (sources(n, each, border) for n, each in zip(shape, pads, strict=True))
+    starts = np.zeros((*shape[:-2], *outer, places[-1].size), np.intp)
     inside = np.ones(starts.shape, bool)
-    for axis, source in enumerate(outer):
-        met = source[np.arange(given.shape[axis])[:, None] + rows[:, axis]]
-        met = met.reshape(-1, *(1,) * (given.ndim - axis - 2), len(rows))
-        starts += met * given.strides[axis]
-        inside &= met >= 0
+    for axis, place in enumerate(places):
+        if axis < len(outer):
+            place = place[np.add.outer(np.arange(shape[axis]), np.arange(outer[axis]))]
+            place = np.expand_dims(
+                place, [a for a in range(starts.ndim) if a not in (axis, len(outer) + axis)]
+            )
+        starts += place * strides[axis]
+        inside &= place >= 0
     starts[~inside] = np.iinfo(np.intp).min
-    targets = sum(np.ix_(*map(_offsets, target.shape[:-1], target.strides)), start=np.intp(0))
-    width = min(given.shape[-1], _STRETCH)
-    pitch = -(-width // _WIDEST) * _WIDEST + size - 1
+    targets = sum(np.ix_(*map(_offsets, shape[:-2], out_strides)), start=np.intp(0))
+    width = min(-(-shape[-1] // _WIDEST) * _WIDEST, _STRETCH)
+    pitch = -(-(width + size) // 8) * 8
+    offsets = np.empty(0, np.intp)
+    if few:
+        *planes, y, x = np.concatenate([np.zeros((more, len(taps)), np.intp), taps[:, axes].T])
+        plane = np.ravel_multi_index(planes, outer) if outer else 0
+        offsets = (plane * (kernels.BLOCK_ROWS + rows - 1) + y) * pitch + x
+        weights = weights[weights != 0]
     numbers = np.array(
         [
-            len(rows), len(taps), pitch, width, given.strides[-1], 0, target.strides[-1], 0, 1,
-            given.shape[-1], size, kernels.NUMBERS[array.dtype.name],
-            kernels.NUMBERS[dtype.name], pads[-1][0],
+            math.prod(outer), rows, len(offsets), width, pitch, strides[-1], 0, out_strides[-1],
+            out_strides[-2], *shape[-2:], size, kernels.NUMBERS[_name(given)],
+            kernels.NUMBERS[_name(stored)], pads[-1][0],
         ],
         np.intp,
     )  # fmt: skip
-    threads = planning.worth(get_num_threads(), array.size * len(taps))
-    if threads > 1:
-        team_started()
-    kernels.run_kernel(
-        given, target, numbers, starts.ravel(), np.ravel(targets), places,
-        row_of_tap.ravel() * pitch + taps[:, -1], values, fill, threads,
-    )  # fmt: skip
-    return out
+    return len(taps), (numbers, starts.ravel(), np.ravel(targets), last, offsets, weights.ravel())
 
 
 def _offsets(size, stride):

@@ -170,18 +170,24 @@ _FLOATS: dict[tuple[bool, bool], np.dtype[Any]] = {
 #: Products that are so few that nothing is to be saved but the time to look at the arguments.
 _LITTLE = 1 << 16
 #: Below how many elements SciPy takes less time than to plan a call, of floats and of others.
-_FEW = 1024
-_FEW_OTHERS = 8192
-_FEW_OF_KERNELS = 100
-_FEW_OTHERS_OF_KERNELS = 2048
-_FEW_OF_GAUSSIANS = 100
-_FEW_OTHERS_OF_GAUSSIANS = 1 << 14
+_FEW_FOR_KERNEL, _FEW_OTHERS_FOR_KERNEL = 0, 1200
+_FEW_FOR_GAUSSIAN, _FEW_OTHERS_FOR_GAUSSIAN = 0, 2048
+_FEW_FOR_DIFFERENCE, _FEW_OTHERS_FOR_DIFFERENCE = 2048, 3072
+_FEW_FOR_LAPLACE, _FEW_OTHERS_FOR_LAPLACE = 512, 2048
+_FEW_FOR_MEAN, _FEW_OTHERS_FOR_MEAN = 4096, 4096
+#: The same for a line, in elements times what each of them takes: its taps and some more.
+_FEW_FOR_LINE, _OF_ELEMENT = 45_000, 4
 
 
 def _few(input: ArrayLike, dtype: DTypeLike | None, floats: int, others: int) -> bool:
     if dtype is not None or type(input) is not np.ndarray:
         return False
     return input.size < (floats if input.dtype.kind == "f" else others)
+
+
+def _few_for_line(input: ArrayLike, dtype: DTypeLike | None, taps: int) -> bool:
+    limit = _FEW_FOR_LINE // (taps + _OF_ELEMENT)
+    return _few(input, dtype, limit, limit)
 
 
 def _axes(axes: _Axes, rank: int) -> tuple[int, ...] | None:
@@ -334,7 +340,7 @@ def correlate(
         result = _plain(input, weights, mode, cval)
         if result is not None:
             return result
-    if not _few(input, dtype, _FEW_OF_KERNELS, _FEW_OTHERS_OF_KERNELS):
+    if not _few(input, dtype, _FEW_FOR_KERNEL, _FEW_OTHERS_FOR_KERNEL):
         result = _filtered(input, weights, output, mode, cval, origin, axes, dtype, False)
     if result is None:
         result = _scipy("correlate", input, weights, output, mode, cval, origin, axes=axes)
@@ -419,7 +425,7 @@ def convolve(
            [7., 8., 9., 0.]])
     """
     result = None
-    if not _few(input, dtype, _FEW_OF_KERNELS, _FEW_OTHERS_OF_KERNELS):
+    if not _few(input, dtype, _FEW_FOR_KERNEL, _FEW_OTHERS_FOR_KERNEL):
         result = _filtered(input, weights, output, mode, cval, origin, axes, dtype, True)
     if result is None:
         result = _scipy("convolve", input, weights, output, mode, cval, origin, axes=axes)
@@ -524,9 +530,9 @@ def correlate1d(
     >>> fastconv.ndimage.correlate1d([2, 8, 0, 4, 1, 9, 9, 0], [1, 3])
     array([ 8, 26,  8, 12,  7, 28, 36,  9])
     """
-    result = None
-    if not _few(input, dtype, _FEW, _FEW_OTHERS):
-        result = _along(input, np.asarray(weights), axis, output, mode, cval, origin, dtype)
+    result, line = None, np.asarray(weights)
+    if not _few_for_line(input, dtype, line.size):
+        result = _along(input, line, axis, output, mode, cval, origin, dtype)
     if result is None:
         result = _scipy("correlate1d", input, weights, axis, output, mode, cval, origin)
     return result
@@ -619,7 +625,8 @@ def convolve1d(
     array([14, 24,  4, 13, 12, 36, 27,  0])
     """
     result, line = None, np.asarray(weights)
-    if not _few(input, dtype, _FEW, _FEW_OTHERS) and line.ndim == 1 and isinstance(origin, int):
+    few = _few_for_line(input, dtype, line.size)
+    if not few and line.ndim == 1 and isinstance(origin, int):
         line = line[::-1].conj()
         shift = -origin - (line.size % 2 == 0)
         result = _along(input, line, axis, output, mode, cval, shift, dtype)
@@ -689,7 +696,7 @@ def gaussian_filter1d(
     result = None
     weights = (
         None
-        if _few(input, dtype, _FEW_OF_GAUSSIANS, _FEW_OTHERS_OF_GAUSSIANS)
+        if _few(input, dtype, _FEW_FOR_GAUSSIAN, _FEW_OTHERS_FOR_GAUSSIAN)
         else _gaussian(sigma, order, truncate, radius)
     )
     if weights is not None:
@@ -791,7 +798,7 @@ def gaussian_filter(
     result = None
     along = (
         None
-        if _few(input, dtype, _FEW_OF_GAUSSIANS, _FEW_OTHERS_OF_GAUSSIANS)
+        if _few(input, dtype, _FEW_FOR_GAUSSIAN, _FEW_OTHERS_FOR_GAUSSIAN)
         else _axes(axes, array.ndim)
     )
     if along is not None:
@@ -883,7 +890,7 @@ def gaussian_laplace(
     if (
         along is None
         or sequences is None
-        or _few(input, dtype, _FEW_OF_GAUSSIANS, _FEW_OTHERS_OF_GAUSSIANS)
+        or _few(input, dtype, _FEW_FOR_GAUSSIAN, _FEW_OTHERS_FOR_GAUSSIAN)
     ):
         return _scipy("gaussian_laplace", input, sigma, output, mode, cval, axes=axes, **kwargs)
     given = dict(zip(along, *sequences, strict=True))
@@ -948,7 +955,7 @@ def gaussian_gradient_magnitude(
     >>> fastconv.ndimage.gaussian_gradient_magnitude(image, 1).round(1)[2]
     array([3.8, 9.6, 0. , 9.6, 3.8])
     """
-    if _few(input, dtype, _FEW_OF_GAUSSIANS, _FEW_OTHERS_OF_GAUSSIANS):
+    if _few(input, dtype, _FEW_FOR_GAUSSIAN, _FEW_OTHERS_FOR_GAUSSIAN):
         return _scipy(
             "gaussian_gradient_magnitude", input, sigma, output, mode, cval, axes=axes, **kwargs
         )
@@ -1099,7 +1106,7 @@ def uniform_filter(
 
 def _few_finite(input: Any, dtype: DTypeLike | None) -> bool:
     """Whether there are few elements, and SciPy's running sums of them stay finite."""
-    if not _few(input, dtype, _FEW, _FEW_OTHERS):
+    if not _few(input, dtype, _FEW_FOR_MEAN, _FEW_OTHERS_FOR_MEAN):
         return False
     if input.dtype.kind not in "fc":
         return True
@@ -1202,7 +1209,7 @@ def _edges(
 ) -> NDArray[Any]:
     """A difference along an axis, smoothed along the others; of SciPy's name."""
     result = None
-    if not _few(input, dtype, _FEW, _FEW_OTHERS):
+    if not _few(input, dtype, _FEW_FOR_DIFFERENCE, _FEW_OTHERS_FOR_DIFFERENCE):
         result = _smoothed_difference(smooth, input, axis, output, mode, cval, dtype)
     if result is None:
         result = _scipy(name, input, axis, output, mode, cval)
@@ -1320,7 +1327,7 @@ def laplace(
            [ 0.,  1.,  0.,  0.]])
     """
     array = np.asarray(input)
-    few = _few(input, dtype, _FEW, _FEW_OTHERS)
+    few = _few(input, dtype, _FEW_FOR_LAPLACE, _FEW_OTHERS_FOR_LAPLACE)
     result = None if few else _laplace(array, output, mode, cval, axes, dtype)
     if few or (result is None and array.dtype == bool):
         result = _scipy("laplace", array, output, mode, cval, axes=axes)
@@ -1354,15 +1361,13 @@ def _laplace(
     operation = _operation(array, output, cval, dtype)
     if operation is None:
         return None
-    if operation.dtype is None:
-        # SciPy casts each derivative.
-        wide = max(array.dtype.itemsize, operation.target.itemsize) > 2
-        if (
-            wide
-            or "b" in (array.dtype.kind, operation.target.kind)
-            or operation.fill != round(operation.fill.real)
-        ):
-            return None
+    # SciPy casts each derivative to integers: the same, if nothing wraps around or all does.
+    if operation.dtype is None and (
+        (operation.target.kind == "u" and operation.target.itemsize > 2)
+        or "b" in (array.dtype.kind, operation.target.kind)
+        or operation.fill != round(operation.fill.real)
+    ):
+        return None
     weights = filtering.laplace_weights(array.ndim, along)
     pads = tuple((1, 1) if a in along else (0, 0) for a in range(array.ndim))
     array, fill = operation.array, operation.fill if border == "zeros" else 0.0

@@ -480,7 +480,10 @@ def test_means_of_small_integers_up_to_where_single_precision_ends(dtype, axis):
     [
         ((40, 37), (3, 3)),
         ((23, 19, 3), (3, 3, 1)),
+        ((23, 35, 3), (2, 3, 3)),
         ((5, 1100), (2, 4)),
+        ((37, 150), (7, 5)),
+        ((6, 18, 31), (3, 4, 3)),
         ((4, 3, 5, 6), (2, 1, 3, 2)),
     ],
     ids=str,
@@ -492,9 +495,12 @@ def test_kernels_of_integers_are_summed_up_as_by_scipy(shape, kernel, dtype, mod
     weights = RNG.normal(size=kernel)
     weights[RNG.random(kernel) < 0.3] = 0
     weights.flat[0] = 1 / 3
+    sparse = np.where(RNG.random(kernel) < 0.8, 0, weights)
+    sparse.flat[-1] = 0.7
     for array in (sample(shape, dtype), flat, flat[..., ::-1]):
         agree("correlate", array, np.full(kernel, 1 / math.prod(kernel)), mode=mode, cval=3.0)
         agree("convolve", array, weights, mode=mode, cval=-2.5)
+        agree("correlate", array, sparse, mode=mode, cval=100.0)
         with fastconv.num_threads(3):
             agree("correlate", array, weights, mode=mode, output="int32")
 
@@ -540,6 +546,15 @@ def test_large_integer_images(dtype):
     agree("convolve", array, np.outer(range(1, 8), range(2, 9)))
     agree("convolve", array, np.multiply.outer(range(1, 8), [3, -6, 9, 1, 3, 3, 3]))
     agree("uniform_filter", array, 15)
+
+
+@pytest.mark.parametrize("dtype", ["int32", "int64", "uint32", "uint64"])
+@pytest.mark.parametrize("output", [None, "int16", "int64", "uint32"])
+def test_second_derivatives_that_wrap_around(dtype, output):
+    info = np.iinfo(dtype)
+    for part in (64, 1):
+        array = RNG.integers(info.min // part, info.max // part, (30, 31), dtype, endpoint=True)
+        agree("laplace", array, output=output, mode="constant", cval=3.0)
 
 
 def test_integers_that_floats_do_not_hold():

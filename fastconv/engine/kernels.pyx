@@ -54,7 +54,9 @@ from fastconv.engine.filter cimport filter_tile
 from fastconv.engine.lay_out cimport copy_tested, is_zero, lay_out
 from fastconv.engine.multiply cimport multiply_bands, multiply_vectors
 from fastconv.engine.plan cimport *
-from fastconv.engine.ordered cimport BESIDE, Kernel, sums_across, sums_along, sums_of_kernel
+from fastconv.engine.ordered cimport (
+    BESIDE, BLOCK, STRETCH, Kernel, sums_across, sums_along, sums_of_kernel,
+)
 from fastconv.engine.running cimport ACROSS, PIECE, Lines, means_across, means_along
 from fastconv.engine.simd cimport *
 from fastconv.engine.store cimport bands_to_output, multiply_to_output, store_panel
@@ -696,7 +698,8 @@ cdef bint lines_of_block(
 ) noexcept nogil:
     """Block `index` of at most so many lines; `groups` has strides from group to group.
 
-    Means are computed in single precision or not. Returns whether all have been finite.
+    Means, and what is summed up along a line, are of single precision or not. Returns whether all
+    have been finite.
     """
     cdef Lines lines = all_lines[0]
     cdef Py_ssize_t blocks = (lines.count + most - 1) // most
@@ -714,9 +717,16 @@ cdef bint lines_of_block(
         return means_along(source, target, places, rows, &lines, <vd *> NULL)
     if most == BESIDE:
         sums_across(source, target, places, weights, symmetry, rows, &lines)
+    elif single:
+        sums_along(source, target, places, weights, symmetry, <float *> rows, &lines)
     else:
         sums_along(source, target, places, weights, symmetry, rows, &lines)
     return True
+
+
+cdef double *aligned(double[::1] memory) noexcept:
+    """The first element at the beginning of a cache line, which vectors had better not cross."""
+    return &memory[0] + (-<Py_ssize_t> &memory[0] % LINE + LINE) % LINE // sizeof(double)
 
 
 def run_lines(
@@ -725,7 +735,8 @@ def run_lines(
 ):
     """Running means or, with weights, sums in SciPy's order; filtering.py has that of `numbers`.
 
-    Means of small integers are the same in single precision. Returns whether all are finite.
+    Small integers, and means of them, are the same in single precision. Returns whether all are
+    finite.
     """
     cdef const char *source = address(given, False)
     cdef char *target = address(out, True)
@@ -743,15 +754,20 @@ def run_lines(
     if across:
         most = BESIDE if all_weights else ACROSS
     cdef Py_ssize_t blocks = numbers[2] * ((lines.count + most - 1) // most)
-    room = (2 * PIECE + lines.size) * most if all_weights or not across else 1
+    if all_weights:
+        room = (PIECE + lines.size) * BESIDE if across else STRETCH + lines.size + BESIDE
+    else:
+        room = 0 if across else (2 * PIECE + lines.size) * lanes
+    room = (room + LINE - 1) // LINE * LINE
     # Zeros: lines that are not there are computed, too.
-    cdef double[:, ::1] rows = np_zeros((threads, room))
+    cdef double[::1] memory = np_zeros(threads * room + LINE)
+    cdef double *rows = aligned(memory)
     if threads == 1:
         with nogil:
             before = begin_arithmetic()
             for i in range(blocks):
                 spoilt += not lines_of_block(i, source, target, &numbers[0], &places[0],
-                                             all_weights, symmetry, &rows[0, 0], most, single,
+                                             all_weights, symmetry, rows, most, single,
                                              &lines)
             end_arithmetic(before)
         return spoilt == 0
@@ -760,9 +776,26 @@ def run_lines(
         for i in prange(blocks, schedule='static'):
             spoilt += not lines_of_block(
                 i, source, target, &numbers[0], &places[0], all_weights, symmetry,
-                &rows[omp_get_thread_num(), 0], most, single, &lines)
+                rows + omp_get_thread_num() * room, most, single, &lines)
         end_arithmetic(before)
     return spoilt == 0
+
+
+cdef void block_of_kernel(
+    Py_ssize_t index, const char *source, char *target, const Py_ssize_t *starts,
+    const Py_ssize_t *targets, const Py_ssize_t *places, const Py_ssize_t *offsets,
+    const double *weights, double *rows, const Kernel *kernel, const Lines *lines,
+) noexcept nogil:
+    """Block `index` of the output, one of those of each plane of it."""
+    cdef Py_ssize_t across = (lines.length + kernel.width - 1) // kernel.width
+    cdef Py_ssize_t blocks = (lines.count + BLOCK - 1) // BLOCK * across
+    cdef Py_ssize_t plane = index // blocks
+    index %= blocks
+    sums_of_kernel(
+        source, target + targets[plane],
+        starts + plane * kernel.planes * (lines.count + kernel.height - 1),
+        index // across * BLOCK, index % across * kernel.width, places, offsets, weights, rows,
+        kernel, lines)
 
 
 def run_kernel(
@@ -771,37 +804,37 @@ def run_kernel(
 ):
     """Sums of a kernel in SciPy's order; filtering.py has that of `numbers`.
 
-    `starts` tells where the rows begin that each row of the output sees, `targets` where it does.
+    `starts` tells where the rows begin that each plane of the output sees, `targets` where it does.
     """
     cdef const char *source = address(given, False)
     cdef char *target = address(out, True)
     cdef Kernel kernel
     cdef Lines lines
     cdef arithmetic before = 0
-    cdef Py_ssize_t i, stretches
+    cdef Py_ssize_t i
     memcpy(&kernel, &numbers[0], sizeof(Kernel))
-    memcpy(&lines, &numbers[4], 10 * sizeof(Py_ssize_t))
+    memcpy(&lines, &numbers[5], 10 * sizeof(Py_ssize_t))
     lines.fill = fill
-    stretches = (lines.length + kernel.width - 1) // kernel.width
-    cdef Py_ssize_t tasks = targets.shape[0] * stretches
-    cdef double[:, ::1] rows = np_zeros((threads, (kernel.rows + 1) * kernel.pitch))
+    cdef Py_ssize_t tasks = (
+        targets.shape[0] * ((lines.count + BLOCK - 1) // BLOCK)
+        * ((lines.length + kernel.width - 1) // kernel.width))
+    cdef Py_ssize_t room = (kernel.planes * (BLOCK + kernel.height - 1) + BAND) * kernel.pitch
+    cdef double[::1] memory = np_zeros(threads * room + LINE)
+    cdef double *rows = aligned(memory)
+    cdef const Py_ssize_t *taps = &offsets[0] if kernel.taps else NULL
     if threads == 1:
         with nogil:
             before = begin_arithmetic()
             for i in range(tasks):
-                sums_of_kernel(
-                    source, target + targets[i // stretches],
-                    &starts[i // stretches * kernel.rows], i % stretches * kernel.width,
-                    &places[0], &offsets[0], &weights[0], &rows[0, 0], &kernel, &lines)
+                block_of_kernel(i, source, target, &starts[0], &targets[0], &places[0], taps,
+                                &weights[0], rows, &kernel, &lines)
             end_arithmetic(before)
         return
     with nogil, parallel(num_threads=threads):
         before = begin_arithmetic()
         for i in prange(tasks, schedule='static'):
-            sums_of_kernel(
-                source, target + targets[i // stretches], &starts[i // stretches * kernel.rows],
-                i % stretches * kernel.width, &places[0], &offsets[0], &weights[0],
-                &rows[omp_get_thread_num(), 0], &kernel, &lines)
+            block_of_kernel(i, source, target, &starts[0], &targets[0], &places[0], taps,
+                            &weights[0], rows + omp_get_thread_num() * room, &kernel, &lines)
         end_arithmetic(before)
 
 
@@ -865,6 +898,7 @@ NUMBERS = {
     "uint32": UINT32, "int64": INT64, "uint64": UINT64, "float32": FLOAT32, "float64": FLOAT64,
 }
 BAND_ROWS = BAND
+BLOCK_ROWS = BLOCK
 TABLE_SLACK = AHEAD
 
 

@@ -112,6 +112,29 @@ static inline vd load_masked_d(const char *p, mask m) { return (vd)load_masked_f
 #endif
 #define LOAD_MASKED(v, p, m) ((v) = _Generic((v), vf: load_masked_f, vd: load_masked_d)((p), (m)))
 
+/* v = doubles from memory, of doubles or of floats that become such; sums or differences of two. */
+typedef float vfh __attribute__((vector_size(VECTOR_BYTES / 2)));
+typedef vfh vfhu __attribute__((aligned(1), may_alias));
+static inline vd widened_f(const float *p)
+{
+    return __builtin_convertvector(*(const vfhu *)p, vd);
+}
+static inline vd widened_d(const double *p) { return *(const vdu *)p; }
+static inline vd pair_f(const float *p, const float *q, int sign)
+{
+    vfh x = *(const vfhu *)p, y = *(const vfhu *)q;
+    return __builtin_convertvector(sign > 0 ? x + y : x - y, vd);
+}
+static inline vd pair_d(const double *p, const double *q, int sign)
+{
+    vd x = *(const vdu *)p, y = *(const vdu *)q;
+    return sign > 0 ? x + y : x - y;
+}
+#define LOAD_WIDENED(v, p) \
+    ((v) = _Generic((p), const float *: widened_f, const double *: widened_d)(p))
+#define LOAD_PAIR(v, p, q, sign) \
+    ((v) = _Generic((p), const float *: pair_f, const double *: pair_d)(p, q, sign))
+
 /* ZIP: the lower or the upper halves of two vectors, their elements taken in turn. Log2(lanes)
  * rounds of both, on vectors i and i + lanes/2, transpose a square of elements.
  * EVEN, ODD: every other element of two vectors. */

@@ -19,6 +19,8 @@ cdef extern from "simd.h" nogil:
     void LOAD_PART(...)
     void MASK(...)
     void LOAD_MASKED(...)
+    void LOAD_WIDENED(...)
+    void LOAD_PAIR(...)
     void EVEN(...)
     void ODD(...)
     void ZIP_LOW(...)
