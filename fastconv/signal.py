@@ -25,13 +25,13 @@ import math
 import operator
 import timeit
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, SupportsIndex, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastconv import sums
+from fastconv import correlation, sums
 from fastconv.originals import array_of, scipy_signal
 from fastconv.resampling import resample_poly, savgol_filter, sepfir2d, upfirdn
 
@@ -50,6 +50,12 @@ Axes: TypeAlias = SupportsIndex | Sequence[SupportsIndex]
 # ---- What is wanted, and of what ----------------------------------------------------
 
 _MODES = ("full", "same", "valid")
+#: What a border adds for so many taps, where they are fewer than the elements.
+_PADS: dict[str, Callable[[int], tuple[int, int]]] = {
+    "full": lambda k: (k - 1, k - 1),
+    "same": lambda k: (k // 2, (k - 1) // 2),
+    "valid": lambda k: (0, 0),
+}
 _METHODS = ("auto", "direct", "fft")
 #: What is computed here, by `dtype.char`: float16 in float32, integers exactly.
 _KNOWN = sums.FLOATS + "e?bBhHiIlLqQ"
@@ -316,26 +322,26 @@ def _plain(name: str, a: Any, b: Any, mode: Any) -> NDArray[Any] | None:
     if (
         type(a) is not np.ndarray
         or type(b) is not np.ndarray
-        or a.ndim != 1
-        or b.ndim != 1
-        or not a.size >= b.size > 0
+        or not 1 <= a.ndim == b.ndim <= 3
+        or not b.size
+        or not all(map(operator.ge, a.shape, b.shape))
         or a.size * b.size > _LITTLE
         or a.dtype != b.dtype
         or a.dtype.char not in "fd"
         or not a.dtype.isnative
+        or mode not in _MODES
     ):
         return None
-    if a.size * b.size <= (_FEW_BY_FEW if b.size <= 11 else _FEW["f"]):
-        if mode in _MODES:
+    if a.ndim == 1:
+        if a.size * b.size <= (_FEW_BY_FEW if b.size <= 11 else _FEW["f"]):
             return (np.correlate if name == "correlate" else np.convolve)(a, b, mode)
-        return None
-    squares = b @ b
-    window = sums.window(a.shape, b.shape, mode) if mode in _MODES else None
-    if window is None or squares - squares != 0:
-        return None
-    kernel = b if name == "correlate" else b[::-1]
-    first, counts = window
-    result: NDArray[Any] = sums.directly(a, kernel, first, counts, None, a.dtype)
+        squares = b @ b
+        if squares - squares != 0:
+            return None
+    kernel = b if name == "correlate" else sums.flipped(b)
+    # What the border adds to an array that is nowhere smaller than the kernel.
+    pads = tuple([_PADS[mode](k) for k in b.shape])
+    result: NDArray[Any] = correlation.correlate(a, kernel, pads, dtype=a.dtype, method="direct")
     return result
 
 

@@ -205,7 +205,7 @@ cdef inline void sum_band(
             add_row(totals, row + 2 * pitch, at + 2 * taps, taps, 0, 3)
             row += 3 * pitch
             at += 3 * taps
-            for i in range(3, kernel.height):
+            for _i in range(3, kernel.height):
                 add_row(totals, row, at, taps, 0, 4)
                 row += pitch
                 at += taps
