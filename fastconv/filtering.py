@@ -10,7 +10,7 @@ import operator
 
 import numpy as np
 
-from fastconv import correlation, geometry, problems
+from fastconv import correlation, engine, geometry, problems
 from fastconv.arrays import call
 from fastconv.engine import planning
 from fastconv.engine.dispatch import kernels
@@ -128,16 +128,22 @@ def lines(array, passes, dtype, out, fill):
     late = result.dtype != dtype and (fill != 0 or _is_box(array, passes[-1][1]))
     last = np.empty(array.shape, dtype) if late else result
     spare = [None, last if last.dtype == dtype else None]
+    workspaces = []
     for left, (axis, weights, *border) in zip(reversed(range(len(passes))), passes, strict=True):
         into = last
         if left:
             into = spare[1 - left % 2]
             if into is None:
-                into = spare[1 - left % 2] = np.empty(array.shape, dtype)
+                # From the engine: memory that is new to the process takes as long as a pass.
+                workspaces.append(engine.taken(result.size * dtype.itemsize))
+                into = np.frombuffer(workspaces[-1].bytes, dtype, result.size)
+                into = spare[1 - left % 2] = into.reshape(result.shape)
         if _is_box(array, weights):
             array = box(array, weights, axis, *border, fill, dtype, into)
         else:
             array = line(array, _of_dtype(weights, dtype), axis, *border, fill, into)
+    for workspace in workspaces:
+        engine.given_back(workspace)
     return cast(last, result.dtype, result) if late else result
 
 
@@ -276,8 +282,8 @@ def _by_lines(array, axis, size, pads, border, fill, out, weights=None, symmetry
         border,
     )  # fmt: skip
     # Means of small integers are told apart in single precision, too: see running.pxd. So are
-    # integers themselves, and the sums of two of them.
-    single = (
+    # integers themselves, and the sums of two of them. Floats wait as they are.
+    single = array.dtype == out.dtype == _FLOAT32 or (
         array.dtype.kind in "iu"
         and out.dtype.kind in "iu"
         and array.dtype.itemsize <= 2

@@ -17,7 +17,7 @@ import numpy as np
 from fastconv.engine import fourier, planning, threads, winograd
 from fastconv.engine.dispatch import kernels
 
-__all__ = ["METHODS", "Planned", "check", "estimates"]
+__all__ = ["METHODS", "Planned", "check", "estimates", "given_back", "taken"]
 
 # ---- Methods ------------------------------------------------------------------------
 
@@ -34,8 +34,8 @@ def _aligned_bytes(count):
     return memory[start : start + count]
 
 
-def _taken(size):
-    """A workspace of at least so many bytes."""
+def taken(size):
+    """A workspace of at least so many bytes; whoever takes it gives it back if nothing fails."""
     try:
         workspace = _workspaces.pop()
     except IndexError:
@@ -45,7 +45,7 @@ def _taken(size):
     return workspace
 
 
-def _given_back(workspace):
+def given_back(workspace):
     if workspace.size <= _KEEP_BYTES:
         _workspaces.append(workspace)
 
@@ -58,9 +58,9 @@ def _program(plan):
     def run_program(operands, output, prepared=None):
         if count > 1:
             threads.team_started()
-        workspace = _taken(rest if prepared else whole)
+        workspace = taken(rest if prepared else whole)
         again = run(operands, output, workspace, count, prepared)
-        _given_back(workspace)
+        given_back(workspace)
         return again
 
     return run_program
@@ -73,14 +73,14 @@ def _direct(plan):
     first, second = _program(plan.first), _program(plan.second)
 
     def run_sequence(operands, output, prepared=None):
-        between = _taken(plan.between)
+        between = taken(plan.between)
         memory = between.bytes
         given, *rest = operands
         images = range(len(given)) if plan.images > 1 else [...]
         for i in images:
             first((given[i], *rest), memory)
             second((memory, *rest), output[i], prepared)
-        _given_back(between)
+        given_back(between)
         return ()
 
     return run_sequence
@@ -93,12 +93,12 @@ def _fan(plan):
         return runs[0]
 
     def run_fan(operands, output, prepared=None):
-        own = None if prepared else _taken(plan.weights)
+        own = None if prepared else taken(plan.weights)
         if own:
             prepared = prepare(plan, operands, own)
         again = [run(operands, output, prepared) for run in runs]
         if own:
-            _given_back(own)
+            given_back(own)
         return sorted({image for images in again for image in images})
 
     return run_fan
@@ -110,9 +110,9 @@ def prepare(plan, operands, weights=None):
         threads.team_started()
     if weights is None:
         weights = kernels.Workspace(_aligned_bytes(plan.weights))
-    workspace = _taken(plan.workspace - plan.saved)
+    workspace = taken(plan.workspace - plan.saved)
     plan.program.pack(operands, weights, workspace, plan.threads)
-    _given_back(workspace)
+    given_back(workspace)
     return weights
 
 

@@ -55,7 +55,7 @@ from fastconv.engine.lay_out cimport copy_tested, is_zero, lay_out
 from fastconv.engine.multiply cimport multiply_bands, multiply_vectors
 from fastconv.engine.plan cimport *
 from fastconv.engine.ordered cimport (
-    BESIDE, BLOCK, STRETCH, Kernel, sums_across, sums_along, sums_of_kernel,
+    BESIDE, BLOCK, PIECES, STRETCH, Kernel, sums_across, sums_along, sums_of_kernel,
 )
 from fastconv.engine.running cimport ACROSS, PIECE, Lines, means_across, means_along
 from fastconv.engine.simd cimport *
@@ -708,13 +708,17 @@ cdef bint lines_of_block(
     source += index // blocks * groups[0] + first * lines.across_in
     target += index // blocks * groups[1] + first * lines.across_out
     if weights == NULL:
-        if most == ACROSS and single:
+        if most == ACROSS and single and lines.given != FLOAT32:
             return means_across(source, target, places, &lines, <float *> NULL)
         if most == ACROSS:
             return means_across(source, target, places, &lines, <double *> NULL)
+        if single and lines.given == FLOAT32:
+            return means_along(source, target, places, <float *> rows, &lines, <vf *> NULL,
+                               <vd *> NULL)
         if single:
-            return means_along(source, target, places, <float *> rows, &lines, <vf *> NULL)
-        return means_along(source, target, places, rows, &lines, <vd *> NULL)
+            return means_along(source, target, places, <float *> rows, &lines, <vf *> NULL,
+                               <vf *> NULL)
+        return means_along(source, target, places, rows, &lines, <vd *> NULL, <vd *> NULL)
     if most == BESIDE:
         sums_across(source, target, places, weights, symmetry, rows, &lines)
     elif single:
@@ -755,7 +759,7 @@ def run_lines(
         most = BESIDE if all_weights else ACROSS
     cdef Py_ssize_t blocks = numbers[2] * ((lines.count + most - 1) // most)
     if all_weights:
-        room = (PIECE + lines.size) * BESIDE if across else STRETCH + lines.size + BESIDE
+        room = (PIECES + lines.size) * BESIDE if across else STRETCH + lines.size + BESIDE
     else:
         room = 0 if across else (2 * PIECE + lines.size) * lanes
     room = (room + LINE - 1) // LINE * LINE

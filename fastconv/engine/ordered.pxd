@@ -11,7 +11,7 @@ kernel come one after the other.
 """
 
 from fastconv.engine.plan cimport *
-from fastconv.engine.running cimport PIECE, Lines, places_of, taken
+from fastconv.engine.running cimport Lines, places_of, taken
 from fastconv.engine.simd cimport *
 from fastconv.engine.store cimport store_row
 
@@ -22,7 +22,9 @@ cdef extern from *:
 cdef enum:
     # Elements whose sums are computed together; lines that go side by side if their elements do.
     BESIDE = 32
-    # Elements of a line that are computed in turn if they are side by side.
+    # Elements of such lines that are computed in turn.
+    PIECES = 64
+    # The same where each line's elements are side by side.
     STRETCH = 512
     # Rows of the output that share what was converted for a kernel.
     BLOCK = 16
@@ -86,12 +88,12 @@ cdef inline void sums_across(
     const char *source, char *target, const Py_ssize_t *places, const double *weights,
     int symmetry, double *rows, const Lines *lines,
 ) noexcept nogil:
-    """Lines whose elements are side by side; `rows` has room for PIECE + size rows of BESIDE."""
+    """Lines whose elements are side by side; `rows` has room for PIECES + size rows of BESIDE."""
     cdef double[BESIDE] sums
     cdef Py_ssize_t start = 0
     cdef Py_ssize_t count, i
     while start < lines.length:
-        count = min(PIECE, lines.length - start)
+        count = min(PIECES, lines.length - start)
         for i in range(count + lines.size - 1):
             taken(rows + i * BESIDE, source, places[start + i], lines)
         for i in range(count):

@@ -18,7 +18,12 @@ from fastconv.engine.weights cimport transpose
 cdef enum:
     # The most lines that go side by side, and elements of a piece of theirs.
     ACROSS = 256
-    PIECE = 64
+    PIECE = 128
+
+# What is summed up in, where that is not what waits in memory.
+ctypedef fused summed:
+    vf
+    vd
 
 # Lines: `count` of them, `across` bytes apart, of elements `along` bytes apart.
 cdef struct Lines:
@@ -133,8 +138,14 @@ cdef inline void piece_of(
     """The same of some lines, as [place][lanes]; the last line stands for those missing."""
     cdef real[PIECE * MAX_LANES] rows
     cdef Py_ssize_t lanes = VECTOR_BYTES // <Py_ssize_t> sizeof(real)
-    cdef Py_ssize_t j
+    cdef Py_ssize_t next = start + count - lines.before
+    cdef Py_ssize_t j, at
     for j in range(lanes):
+        # The hardware does not guess that the next piece of each line comes.
+        at = next * lines.along_in
+        while at < min(next + PIECE, lines.length) * lines.along_in:
+            PREFETCH_FAR(source + min(j, lines.count - 1) * lines.across_in + at)
+            at += LINE
         places_of(&rows[j * PIECE], source + min(j, lines.count - 1) * lines.across_in, places,
                   start, count, lines)
     transpose(<char *> piece, VECTOR_BYTES, <const char *> rows, PIECE * sizeof(real),
@@ -156,46 +167,125 @@ cdef inline void put_piece(
                   count, lines.stored, <real *> NULL)
 
 
+cdef inline void add_places(summed *sums, const real *piece, Py_ssize_t count) noexcept nogil:
+    """So many places of all lines to their sums."""
+    cdef Py_ssize_t most = VECTOR_BYTES // <Py_ssize_t> sizeof(real) // LANES(sums[0])
+    cdef summed x[1]
+    cdef Py_ssize_t i
+    cdef int v
+    for i in range(count):
+        for v in range(most):
+            LOAD_WIDENED(x[0], piece)
+            sums[v] = sums[v] + x[0]
+            piece += LANES(x[0])
+
+
+cdef inline void put_sums(
+    real *means, const summed *sums, const summed *weight, bint exact,
+) noexcept nogil:
+    """Means; sums that are exact, which `divide` divides later, as they are."""
+    cdef Py_ssize_t most = VECTOR_BYTES // <Py_ssize_t> sizeof(real) // LANES(sums[0])
+    cdef summed x[1]
+    cdef int v
+    for v in range(most):
+        x[0] = sums[v] if exact else sums[v] * weight[0]
+        STORE_NARROWED(means, x[0])
+        means += LANES(x[0])
+
+
+cdef inline void slide(
+    real *means, summed *sums, const real *new, const real *old, Py_ssize_t count,
+    const summed *weight, bint exact,
+) noexcept nogil:
+    """Windows of all lines by so many places, one after the other."""
+    cdef Py_ssize_t lanes = VECTOR_BYTES // <Py_ssize_t> sizeof(real)
+    cdef Py_ssize_t half = LANES(sums[0])
+    cdef summed first = sums[0]
+    cdef summed second = sums[1]
+    cdef summed x, y
+    cdef Py_ssize_t _i
+    for _i in range(count):
+        LOAD_WIDENED(x, new)
+        LOAD_WIDENED(y, old)
+        first = first + (x - y)
+        y = first if exact else first * weight[0]
+        STORE_NARROWED(means, y)
+        if half < lanes:
+            LOAD_WIDENED(x, (new + half))
+            LOAD_WIDENED(y, (old + half))
+            second = second + (x - y)
+            y = second if exact else second * weight[0]
+            STORE_NARROWED((means + half), y)
+        means += lanes
+        new += lanes
+        old += lanes
+    sums[0] = first
+    sums[1] = second
+
+
+ctypedef void (*slide_t)(
+    void *, void *, const void *, const void *, Py_ssize_t, const void *, bint,
+) noexcept nogil
+
+
 cdef inline bint means_along(
     const char *source, char *target, const Py_ssize_t *places, real *ring, const Lines *lines,
-    vector *kind,
+    vector *kind, summed *_,
 ) noexcept nogil:
     """Lines that lie one after the other, as many as there are lanes, or less.
 
-    The elements of a window wait in a ring, which has room for 2 * PIECE more of them.
+    The elements of a window wait in a ring, which has room for 2 * PIECE more of them. Floats may
+    be summed up as doubles.
     """
     cdef real[PIECE * MAX_LANES] means
+    cdef summed sums[2]
+    cdef summed weight[1]
     cdef Py_ssize_t lanes = VECTOR_BYTES // <Py_ssize_t> sizeof(real)
+    cdef Py_ssize_t most = lanes // LANES(sums[0])
     cdef Py_ssize_t room = (lines.size + 2 * PIECE - 1) // PIECE * PIECE
     cdef Py_ssize_t all_places = lines.length + lines.size - 1
+    cdef bint exact = lines.stored < FLOAT32
     cdef Py_ssize_t start = 0
-    cdef Py_ssize_t old = 0
-    cdef real test = 0
-    cdef Py_ssize_t count, done, i
-    cdef real *new
-    cdef vector sums[1]
-    cdef vector x[2]
-    FILL(sums[0], 0)
+    cdef Py_ssize_t oldest = 0
+    cdef double test = 0
+    cdef Py_ssize_t count, done, i, run
+    cdef real *piece
+    cdef slide_t slides = <slide_t> slide[real, summed]
+    cdef int v
+    # A function of its own: in here, registers are full of what transposes.
+    OPAQUE(slides)
+    FILL(weight[0], 1. / lines.size)
+    for v in range(most):
+        FILL(sums[v], 0)
     while start < all_places:
         count = min(PIECE, all_places - start)
-        new = ring + start % room * lanes
-        piece_of(new, source, places, start, count, lines, kind)
+        piece = ring + start % room * lanes
+        piece_of(piece, source, places, start, count, lines, kind)
+        # The first sum of a line has all of its window to come.
+        i = max(min(lines.size - 1 - start, count), 0)
+        add_places(sums, <const real *> piece, i)
         done = 0
-        for i in range(count):
-            LOAD(x[0], <const char *> (new + i * lanes))
-            if start + i >= lines.size:
-                LOAD(x[1], <const char *> (ring + old * lanes))
-                x[0] = x[0] - x[1]
-                old = old + 1 if old + 1 < room else 0
-            sums[0] = sums[0] + x[0]
-            if start + i >= lines.size - 1:
-                STORE(<char *> &means[done * lanes], sums[0])
-                done += 1
+        if start + i == lines.size - 1 and i < count:
+            add_places(sums, <const real *> piece + i * lanes, 1)
+            put_sums(<real *> means, sums, weight, exact)
+            i += 1
+            done = 1
+        while i < count:
+            run = min(count - i, room - oldest)
+            slides(&means[done * lanes], sums, <const real *> piece + i * lanes,
+                   <const real *> ring + oldest * lanes, run, weight, exact)
+            oldest = oldest + run if oldest + run < room else 0
+            done += run
+            i += run
         if done:
-            divide(<real *> means, <const real *> means, done * lanes, lines)
+            if exact:
+                divide(<real *> means, <const real *> means, done * lanes, lines)
             put_piece(target + max(start - lines.size + 1, 0) * lines.along_out,
                       <const real *> means, done, lines, kind)
         start += count
     for i in range(lanes):
-        test += (<real *> sums)[i] * 0
+        if summed is vd:
+            test += (<double *> sums)[i] * 0
+        else:
+            test += (<float *> sums)[i] * 0
     return test == 0

@@ -59,6 +59,9 @@ typedef vd vdu __attribute__((aligned(1), may_alias));
 #define ROUNDED(v) __asm__("" : "+m"(v))
 #endif
 
+/* Nor into a pointer, as to a function that it must not merge with its caller. */
+#define OPAQUE(p) __asm__("" : "+r"(p))
+
 /* The first n bytes of a vector, whole elements: nothing else is read or written.
  * (Masks are of 4 bytes: masked stores of single bytes are slow on Zen 4, and all of them on
  * older ones, so AVX2 has masked loads alone.)
@@ -112,14 +115,16 @@ static inline vd load_masked_d(const char *p, mask m) { return (vd)load_masked_f
 #endif
 #define LOAD_MASKED(v, p, m) ((v) = _Generic((v), vf: load_masked_f, vd: load_masked_d)((p), (m)))
 
-/* v = doubles from memory, of doubles or of floats that become such; sums or differences of two. */
+/* A vector of floats or doubles from memory and back; doubles, too, that are floats there. PAIR:
+ * the sum, or the difference, of two in memory as doubles. */
 typedef float vfh __attribute__((vector_size(VECTOR_BYTES / 2)));
 typedef vfh vfhu __attribute__((aligned(1), may_alias));
-static inline vd widened_f(const float *p)
-{
-    return __builtin_convertvector(*(const vfhu *)p, vd);
-}
-static inline vd widened_d(const double *p) { return *(const vdu *)p; }
+static inline vf same_f(const void *p) { return *(const vfu *)p; }
+static inline vd same_d(const double *p) { return *(const vdu *)p; }
+static inline vd widened(const float *p) { return __builtin_convertvector(*(const vfhu *)p, vd); }
+static inline void put_f(void *p, vf v) { *(vfu *)p = v; }
+static inline void put_d(double *p, vd v) { *(vdu *)p = v; }
+static inline void put_narrowed(float *p, vd v) { *(vfhu *)p = __builtin_convertvector(v, vfh); }
 static inline vd pair_f(const float *p, const float *q, int sign)
 {
     vfh x = *(const vfhu *)p, y = *(const vfhu *)q;
@@ -131,7 +136,10 @@ static inline vd pair_d(const double *p, const double *q, int sign)
     return sign > 0 ? x + y : x - y;
 }
 #define LOAD_WIDENED(v, p) \
-    ((v) = _Generic((p), const float *: widened_f, const double *: widened_d)(p))
+    ((v) = _Generic((v), vf: same_f, \
+                    vd: _Generic((p), const float *: widened, const double *: same_d))(p))
+#define STORE_NARROWED(p, v) \
+    _Generic((v), vf: put_f, vd: _Generic((p), float *: put_narrowed, double *: put_d))(p, v)
 #define LOAD_PAIR(v, p, q, sign) \
     ((v) = _Generic((p), const float *: pair_f, const double *: pair_d)(p, q, sign))
 
