@@ -58,6 +58,7 @@ from fastconv.engine.ordered cimport (
     BESIDE, BLOCK, PIECES, STRETCH, Kernel, sums_across, sums_along, sums_of_kernel,
 )
 from fastconv.engine.running cimport ACROSS, PIECE, Lines, means_across, means_along
+from fastconv.engine.separable cimport DOWN, separable_tile
 from fastconv.engine.simd cimport *
 from fastconv.engine.store cimport bands_to_output, multiply_to_output, store_panel
 from fastconv.engine.swapped cimport run_swapped
@@ -473,6 +474,14 @@ cdef void run_tile(
             else:
                 filter_tile(memory, scratch, operands, output, plan, passes + i, tile,
                             <vf *> NULL)
+        elif passes[i].form == SEPARABLE:
+            # Both passes at once.
+            if i == 0 and real is double:
+                separable_tile(memory, scratch, operands, output, plan, passes, tile, <vd *> NULL,
+                               kind)
+            elif i == 0:
+                separable_tile(memory, scratch, operands, output, plan, passes, tile, <vf *> NULL,
+                               kind)
         elif passes[i].form == WINOGRAD:
             run_winograd(memory, packed, scratch, table, operands, output, plan, passes + i, tile,
                          kind)
@@ -894,7 +903,7 @@ VECTOR = VECTOR_BYTES
 ROWS = ROWS_LIMIT
 FORMS = {
     "direct": DIRECT, "swapped": SWAPPED, "pointwise": POINTWISE, "filter": FILTER,
-    "winograd": WINOGRAD,
+    "separable": SEPARABLE, "winograd": WINOGRAD,
 }
 #: What the input and the output may be arrays of.
 NUMBERS = {
@@ -904,6 +913,7 @@ NUMBERS = {
 BAND_ROWS = BAND
 BLOCK_ROWS = BLOCK
 TABLE_SLACK = AHEAD
+MOST_DOWN = DOWN
 
 
 def row_tiles(Py_ssize_t columns, int size):

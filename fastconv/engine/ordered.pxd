@@ -191,7 +191,7 @@ cdef inline void sum_band(
     cdef Py_ssize_t pitch = kernel.pitch
     cdef Py_ssize_t plane = (BLOCK + kernel.height - 1) * pitch
     cdef Py_ssize_t j = 0
-    cdef Py_ssize_t p, i
+    cdef Py_ssize_t p, _i
     cdef const double *row
     cdef const double *at
     cdef int r, v

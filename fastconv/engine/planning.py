@@ -215,6 +215,8 @@ NEAR_INPUTS = kernels.VECTOR**2 // 16
 NEAR_BYTES = 4 * SCRATCH_BUDGET
 #: Bytes of rows of the input that a tile of a small filter sees.
 FILTER_ROWS_BYTES = 1 << 15
+#: Bytes of a row, and rows, of a tile of two lines of taps.
+SEPARABLE_BYTES, SEPARABLE_ROWS = 1 << 12, 64
 #: Bytes of a vector that can be loaded in part.
 MASKED = 32
 #: At least a vector, which may run over the end of what it is for.
@@ -762,6 +764,8 @@ def _plan(problem, threads, packed):
         return _pointwise(problem, threads)
     if _is_filter(problem):
         return _filter(_together(problem), threads)
+    if _is_separable(problem):
+        return _separable(problem, threads)
     problem = _together(problem)
     size = problem.dtype.itemsize
     choice = _choose(problem, 1, packed)
@@ -1053,6 +1057,67 @@ def _filter(problem, threads):
     table = [r for a in axes for r in a.residues]
     return finished(
         problem, axes, tile, 1, 0, threads, layout, 0, [each], table, biases, 0, end, 0,
+        flops(problem), "direct, in place",
+    )  # fmt: skip
+
+
+def _is_separable(problem):
+    """Whether it is a line down the columns, then one along the rows, of planes with long rows."""
+    if kernels.VECTOR < MASKED or len(problem.steps) != 2 or problem.stride != (1, 1, 1):
+        return False
+    size = problem.dtype.itemsize
+    down, along = problem.steps
+    first_y, first_x = down.taps[0][1], along.taps[0][2]
+    return (
+        down.output is None
+        and all(s.groups == s.inputs == s.outputs == 1 for s in problem.steps)
+        and all(in_order(s.gather, size) for s in problem.steps)
+        and down.taps == [(0, first_y + i, 0) for i in range(len(down.taps))]
+        and along.taps == [(0, 0, first_x + i) for i in range(len(along.taps))]
+        and 3 <= len(down.taps) <= kernels.MOST_DOWN
+        and 2 * problem.grid[2] * size > kernels.VECTOR
+    )
+
+
+def _separable(problem, threads):
+    """Plan two lines: tiles are rows of planes, or of a part of their columns."""
+    down, along = problem.steps
+    size = problem.dtype.itemsize
+    _, height, width = problem.grid
+    work = height * (50 + width * size / kernels.VECTOR * (len(down.taps) + len(along.taps) + 5))
+    cycles = problem.images * problem.groups * problem.grid[0] * work
+    threads = worth(threads, cycles)
+    parts = -(-width * size // SEPARABLE_BYTES)
+    rows = SEPARABLE_ROWS
+    if threads > 1:
+        rows = max(min(rows, height // threads), kernels.BAND_ROWS)
+    rows = -(-rows // kernels.BAND_ROWS) * kernels.BAND_ROWS
+    tile = (1, min(rows, height), -(-width // parts))
+    layout = _Buffer(aligned(WORKER_BYTES), (True,) * 3, 1, 0, 0, 0, 0)
+    # Rows that lie beside each other are not to fall on the same cache lines.
+    pitch = aligned((tile[2] + len(along.taps)) * size + 4 * kernels.VECTOR) + 64
+    middle = pitch
+    lines = middle + kernels.BAND_ROWS * pitch
+    panel = lines + (len(down.taps) + kernels.BAND_ROWS) * pitch
+    end = layout.start + panel + kernels.BAND_ROWS * pitch
+    passes = [
+        Pass(
+            taps=len(step.taps),
+            form=kernels.FORMS["separable"],
+            first_y=step.taps[0][1],
+            first_x=step.taps[0][2],
+            source=lines,
+            sums_pitch=pitch,
+            target=place,
+        ).of_step(step)
+        for step, place in ((down, middle), (along, panel))
+    ]
+    each = aligned(problem.groups * size)
+    passes[1] = passes[1]._replace(bias=each)
+    axes = [axis(problem, a) for a in range(3)]
+    table = [r for a in axes for r in a.residues]
+    return finished(
+        problem, axes, tile, 1, 0, threads, layout, 0, passes, table, 2 * each, 0, end, 0,
         flops(problem), "direct, in place",
     )  # fmt: skip
 

@@ -171,9 +171,9 @@ cdef inline void add_places(summed *sums, const real *piece, Py_ssize_t count) n
     """So many places of all lines to their sums."""
     cdef Py_ssize_t most = VECTOR_BYTES // <Py_ssize_t> sizeof(real) // LANES(sums[0])
     cdef summed x[1]
-    cdef Py_ssize_t i
+    cdef Py_ssize_t _i
     cdef int v
-    for i in range(count):
+    for _i in range(count):
         for v in range(most):
             LOAD_WIDENED(x[0], piece)
             sums[v] = sums[v] + x[0]
@@ -200,27 +200,30 @@ cdef inline void slide(
     """Windows of all lines by so many places, one after the other."""
     cdef Py_ssize_t lanes = VECTOR_BYTES // <Py_ssize_t> sizeof(real)
     cdef Py_ssize_t half = LANES(sums[0])
-    cdef summed first = sums[0]
-    cdef summed second = sums[1]
-    cdef summed x, y
+    cdef summed first[1]
+    cdef summed second[1]
+    cdef summed x[1]
+    cdef summed y[1]
     cdef Py_ssize_t _i
+    first[0] = sums[0]
+    second[0] = sums[1]
     for _i in range(count):
-        LOAD_WIDENED(x, new)
-        LOAD_WIDENED(y, old)
-        first = first + (x - y)
-        y = first if exact else first * weight[0]
-        STORE_NARROWED(means, y)
+        LOAD_WIDENED(x[0], new)
+        LOAD_WIDENED(y[0], old)
+        first[0] = first[0] + (x[0] - y[0])
+        y[0] = first[0] if exact else first[0] * weight[0]
+        STORE_NARROWED(means, y[0])
         if half < lanes:
-            LOAD_WIDENED(x, (new + half))
-            LOAD_WIDENED(y, (old + half))
-            second = second + (x - y)
-            y = second if exact else second * weight[0]
-            STORE_NARROWED((means + half), y)
+            LOAD_WIDENED(x[0], (new + half))
+            LOAD_WIDENED(y[0], (old + half))
+            second[0] = second[0] + (x[0] - y[0])
+            y[0] = second[0] if exact else second[0] * weight[0]
+            STORE_NARROWED((means + half), y[0])
         means += lanes
         new += lanes
         old += lanes
-    sums[0] = first
-    sums[1] = second
+    sums[0] = first[0]
+    sums[1] = second[0]
 
 
 ctypedef void (*slide_t)(
