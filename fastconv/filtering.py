@@ -22,7 +22,7 @@ _FLOAT32 = np.dtype(np.float32)
 _FLOAT64 = np.dtype(np.float64)
 _EPS = {_FLOAT32: 2.0**-23, _FLOAT64: 2.0**-52}
 #: The most taps of lines that are passes over one tile in turn, by the number of passes.
-_CHAINED = {2: 25, 3: 7}
+_CHAINED = {2: kernels.MOST_DOWN if kernels.VECTOR >= planning.MASKED else 25, 3: 7}
 #: From how many taps on means are running sums or, where those would spread what is not finite,
 #: made of smaller ones.
 _NESTED = 30

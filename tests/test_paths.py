@@ -5,9 +5,13 @@ Which way a call goes depends on its geometry, and `explain` tells some of it. O
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 import fastconv
+import fastconv.ndimage
 from checking import check
+from fastconv import problems
+from fastconv.arrays import call
 from fastconv.engine import planning
 from samples import DTYPES, VIEWS, WRITEABLE_VIEWS, crop, noise, whole
 
@@ -74,6 +78,63 @@ def test_filter_keeps_what_is_not_finite_where_it_is(rng):
     result = fastconv.conv2d(x, whole(rng, 1, 1, 5, 5) + 0.5, padding=2, method="direct")
     seen = np.zeros(result.shape, bool)
     seen[..., 3:8, 18:23] = True
+    np.testing.assert_array_equal(np.isnan(result), seen)
+
+
+# Lines down the columns, then along the rows, which read the input in place
+
+
+def separable(*operands, **options):
+    return check("spatially_separable_conv2d", *operands, exact=True, **options)
+
+
+@pytest.mark.parametrize("width", [1, 9, 16, 17, 31, 33, 64, 70, 1030, 2100])
+@pytest.mark.parametrize(("down", "along"), [(3, 3), (4, 1), (5, 8), (64, 17)])
+@each_dtype
+def test_separable(rng, dtype, down, along, width):
+    padding = ((down, down // 2), (along - 1, along // 2))
+    for height in (1, 4, 7, 70):
+        x = crop(whole(rng, 1, 2, height, width + 1, dtype=dtype))
+        lines = [whole(rng, 2, k, dtype=dtype) for k in (down, along)]
+        separable(x, *lines, whole(rng, 2, dtype=dtype), padding=padding)
+        plan = fastconv.explain(fastconv.spatially_separable_conv2d, x, *lines, padding=padding)
+        long = 2 * plan.output_shape[-1] * x.itemsize > planning.kernels.VECTOR
+        masked = planning.kernels.VECTOR >= planning.MASKED
+        assert ("in place" in plan.method) == (long and masked)
+
+
+@pytest.mark.parametrize("mode", ["reflect", "mirror", "nearest", "wrap"])
+@pytest.mark.parametrize("given", ["float32", "uint8", "int16"])
+@pytest.mark.parametrize("shape", [(5, 40), (3, 1500), (40, 11)], ids=str)
+def test_separable_borders(rng, shape, given, mode):
+    """Columns of the border, too, that are none of those that the tile sees."""
+    x = np.abs(whole(rng, *shape)).astype(given)
+    lines = whole(rng, 5).astype(np.float32), whole(rng, 9).astype(np.float32)
+    expected = x.astype(np.float64)
+    for axis, line in enumerate(lines):
+        expected = ndimage.correlate1d(expected, line, axis, mode=mode)
+    border = fastconv.ndimage._BORDERS[mode]
+    names = ("input", "weight0", "weight1")
+    for stored in ("float32", "int32"):
+        out = np.empty((*shape, 2), stored)[::-1, :, 1]
+        parameters = (((2, 2), (4, 4)), border, None if stored == "float32" else stored)
+        call(problems.lines, names, (x, *lines), parameters, out, dtype=np.dtype(np.float32))
+        np.testing.assert_array_equal(out, expected)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_separable_of_views(rng, view):
+    x, down, along = view(whole(rng, 1, 4, 9, 21)), view(whole(rng, 4, 3)), view(whole(rng, 4, 5))
+    separable(x, down, along, padding="same")
+
+
+def test_separable_keeps_what_is_not_finite_where_it_is(rng):
+    x = whole(rng, 1, 1, 12, 40)
+    x[0, 0, 5, 20] = np.nan
+    lines = np.abs(whole(rng, 5)) + 1, np.abs(whole(rng, 3)) + 1
+    seen = np.zeros(x.shape, bool)
+    seen[..., 3:8, 19:22] = True
+    result = fastconv.spatially_separable_conv2d(x, *lines, padding="same")
     np.testing.assert_array_equal(np.isnan(result), seen)
 
 

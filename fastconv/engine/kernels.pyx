@@ -2,8 +2,8 @@
 
 This file is compiled once for each instruction set (see setup.py and dispatch.py), with
 what it cimports: plan.pxd (the structures), lay_out.pxd, multiply.pxd, store.pxd and
-weights.pxd (the stages), swapped.pxd, filter.pxd and winograd.pxd (ways of their own), simd.pxd
-over simd.h (vectors).
+weights.pxd (the stages), swapped.pxd, filter.pxd, separable.pxd and winograd.pxd (ways of their
+own), simd.pxd over simd.h (vectors).
 
 A. A *plan* (planning.py) cuts the output into *tiles*: one image, one group, a box of
    output positions. Each thread has its share of the tiles, and helps others when it is done; a
@@ -36,8 +36,9 @@ F. Where an image is so small that its positions would not fill the vectors, a p
 G. Many input channels may take turns in the scratch, in *parts*; their sums wait in it. Where
    much of what the taps meet is the zeros around the input, taps are set *apart* in each part,
    and a tile leaves out those that meet nothing else.
-H. Small filters of single channels (filter.pxd), and many linear maps at each position, read the
-   input in place. 3x3 kernels may take Winograd's way (winograd.pxd).
+H. Small filters of single channels (filter.pxd), pairs of lines on planes (separable.pxd), and many
+   linear maps at each position, read the input in place. 3x3 kernels may take Winograd's way
+   (winograd.pxd).
 
 All offsets and strides are in bytes, and all of them fit a Py_ssize_t: planning.py checks.
 """
