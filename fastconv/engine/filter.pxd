@@ -124,6 +124,15 @@ cdef inline void filter_tile(
     cdef Py_ssize_t vectors, at, row, j, k, first, group, g, m, z
     cdef const char *source
     cdef char *target
+    # Small planes are done before the hardware has seen where they lie: the next tile's.
+    if plan.tiles_y == 1:
+        for g in range(step.groups):
+            source = (operands[0] + tile.image * plan.in_image + (tile.group + 1) * plan.in_group
+                      + g * plan.in_channel)
+            at = 0
+            while at < min(plan.size_y * plan.in_y, 1 << 12):
+                PREFETCH_FAR(source + at)
+                at += LINE
     while x < tile.rows_x:
         vectors = min((tile.rows_x - x + lanes - 1) // lanes, BAND_VECTORS)
         if vectors == 1:
