@@ -494,8 +494,15 @@ class _Costs:
             weights = step.groups * step.outputs * taps * self.size
             if weights > SCRATCH_BUDGET:
                 multiply = multiply + weights / 24
-            # Taps of a kernel lie further apart than those of a map.
-            each = 0.52 if len(step.taps) > 1 and kernels.VECTOR == 64 else 0.5
+            each = 0.5
+            if kernels.VECTOR < 64 and math.prod(self.problem.grid[1:]) < 128:
+                # A vector alone, as a small image may have one, has too few sums for two
+                # multiply-adds a cycle.
+                alone = vectors % kernels.vectors(height)
+                vectors = vectors + alone / (2 if len(step.taps) > 1 else 4)
+            elif len(step.taps) > 1:
+                # Taps of a kernel lie further apart than those of a map.
+                each = 0.52
             multiply = multiply + step.groups * planes * depth * reached * (
                 vectors * step.outputs * taps * each + runs * 30 + store
             )
@@ -521,6 +528,10 @@ class _Costs:
             loads, sums = 0.25 + 0.05 * max(height - 7, 0), 1.5 * splits + 5.5
             if problem.stride[1:] == (1, 1) and problem.in_strides[5] == self.size:
                 lay_out = self.scratch / 24 + self.rows * 2
+        products = height * vectors / 2
+        if kernels.VECTOR < 64:
+            # Of two multiply-adds a cycle, ten are under way at a time.
+            products = max(products, 5)
         multiply = 0.0
         for step in problem.steps:
             taps = step.inputs * len(step.taps)
@@ -531,7 +542,7 @@ class _Costs:
             if splits > 1:
                 scratch = scratch + kept * waiting
             multiply = multiply + columns * (
-                z * blocks * (taps * (height * vectors / 2 + loads) + splits * 60)
+                z * blocks * (taps * (products + loads) + splits * 60)
                 + width * taps * (self.size / 48 if packed else 0.4)
             ) + kept * sums  # fmt: skip
         return 0.0, lay_out, multiply * self._spill(scratch)
