@@ -446,6 +446,10 @@ class _Costs:
         self.rows = problem.channels * math.prod(self.phases) * self.extents[0] * self.extents[1]
         self.scratch = self.rows * self.extents[2] * self.size
         self.lay_out = self.scratch / 8 + self.rows * 10
+        # Kernels without a stride, measured anew with AVX-512.
+        self.anew = (
+            kernels.VECTOR == 64 and problem.stride == (1, 1, 1) and len(problem.steps[0].taps) > 1
+        )
         self.weights = sum(
             problem.groups * s.groups * s.outputs * s.inputs * len(s.taps) for s in problem.steps
         )
@@ -500,7 +504,7 @@ class _Costs:
                 # multiply-adds a cycle.
                 alone = vectors % kernels.vectors(height)
                 vectors = vectors + alone / (2 if len(step.taps) > 1 else 4)
-            elif len(step.taps) > 1:
+            elif self.anew:
                 # Taps of a kernel lie further apart than those of a map.
                 each = 0.52
             multiply = multiply + step.groups * planes * depth * reached * (
@@ -518,22 +522,20 @@ class _Costs:
         width = vectors * self.lanes
         scratch, lay_out = self.scratch / splits, self.lay_out
         loads, sums, waiting = 0.25, 3 * splits + 4, kernels.VECTOR
-        problem = self.problem
-        if len(problem.steps[0].taps) > 1 and kernels.VECTOR == 64:
-            # Measured with AVX-512: what is laid out comes from the second cache soon enough, as
-            # each position reads what is near to what the one before has read, and so do sums that
-            # wait; but what all of a tall tile read gets in the way of the weights. Planes are
-            # moved as a whole where there is no stride.
+        if self.anew:
+            # What is laid out comes from the second cache soon enough, as each position reads what
+            # is near to what the one before has read, and so do sums that wait; but what all of a
+            # tall tile read gets in the way of the weights. Planes are moved as a whole.
             scratch, waiting = scratch / 4, waiting / 4
             loads, sums = 0.25 + 0.05 * max(height - 7, 0), 1.5 * splits + 5.5
-            if problem.stride[1:] == (1, 1) and problem.in_strides[5] == self.size:
+            if self.problem.in_strides[5] == self.size:
                 lay_out = self.scratch / 24 + self.rows * 2
         products = height * vectors / 2
         if kernels.VECTOR < 64:
             # Of two multiply-adds a cycle, ten are under way at a time.
             products = max(products, 5)
         multiply = 0.0
-        for step in problem.steps:
+        for step in self.problem.steps:
             taps = step.inputs * len(step.taps)
             columns = -(-step.outputs // width)
             kept = columns * z * blocks * height * vectors
