@@ -36,8 +36,8 @@ _SPARSE = 400
 _STRETCH, _WIDEST = 128, 32
 #: How many times the taps that count a kernel may have before these are looked at one by one.
 _DENSE = 2
-#: The most elements of an array whose rows are remembered.
-_REMEMBERED = 1 << 22
+#: The most elements of an array whose rows are remembered, and for how many calls.
+_REMEMBERED, _CALLS = 1 << 20, 16
 #: Below how many elements side by side lines are not taken together.
 _NARROW = 16
 #: The longest means of integers that are sums of their own, and those of lines side by side.
@@ -591,7 +591,7 @@ def _rounded_kernel(array, weights, pads, border, fill, dtype):
     return out
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=_CALLS)
 def _ordered(weights, kernel_shape, pads, border, shape, strides, out_strides, given, stored):
     """What run_kernel takes for a kernel, and how many taps count.
 

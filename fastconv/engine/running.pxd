@@ -145,7 +145,7 @@ cdef inline void piece_of(
         at = next * lines.along_in
         while at < min(next + PIECE, lines.length) * lines.along_in:
             PREFETCH_FAR(source + min(j, lines.count - 1) * lines.across_in + at)
-            at += LINE
+            at += max(LINE, lines.along_in)
         places_of(&rows[j * PIECE], source + min(j, lines.count - 1) * lines.across_in, places,
                   start, count, lines)
     transpose(<char *> piece, VECTOR_BYTES, <const char *> rows, PIECE * sizeof(real),
@@ -244,7 +244,6 @@ cdef inline bint means_along(
     cdef summed sums[2]
     cdef summed weight[1]
     cdef Py_ssize_t lanes = VECTOR_BYTES // <Py_ssize_t> sizeof(real)
-    cdef Py_ssize_t most = lanes // LANES(sums[0])
     cdef Py_ssize_t room = (lines.size + 2 * PIECE - 1) // PIECE * PIECE
     cdef Py_ssize_t all_places = lines.length + lines.size - 1
     cdef bint exact = lines.stored < FLOAT32
@@ -258,7 +257,7 @@ cdef inline bint means_along(
     # A function of its own: in here, registers are full of what transposes.
     OPAQUE(slides)
     FILL(weight[0], 1. / lines.size)
-    for v in range(most):
+    for v in range(2):
         FILL(sums[v], 0)
     while start < all_places:
         count = min(PIECE, all_places - start)
