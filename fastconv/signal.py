@@ -25,7 +25,7 @@ import math
 import operator
 import timeit
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal, SupportsIndex, TypeAlias
 
 import numpy as np
@@ -50,12 +50,6 @@ Axes: TypeAlias = SupportsIndex | Sequence[SupportsIndex]
 # ---- What is wanted, and of what ----------------------------------------------------
 
 _MODES = ("full", "same", "valid")
-#: What a border adds for so many taps, where they are fewer than the elements.
-_PADS: dict[str, Callable[[int], tuple[int, int]]] = {
-    "full": lambda k: (k - 1, k - 1),
-    "same": lambda k: (k // 2, (k - 1) // 2),
-    "valid": lambda k: (0, 0),
-}
 _METHODS = ("auto", "direct", "fft")
 #: What is computed here, by `dtype.char`: float16 in float32, integers exactly.
 _KNOWN = sums.FLOATS + "e?bBhHiIlLqQ"
@@ -339,8 +333,7 @@ def _plain(name: str, a: Any, b: Any, mode: Any) -> NDArray[Any] | None:
         if squares - squares != 0:
             return None
     kernel = b if name == "correlate" else sums.flipped(b)
-    # What the border adds to an array that is nowhere smaller than the kernel.
-    pads = tuple([_PADS[mode](k) for k in b.shape])
+    pads = sums.pads(b.shape, mode)
     result: NDArray[Any] = correlation.correlate(a, kernel, pads, dtype=a.dtype, method="direct")
     return result
 

@@ -4,6 +4,7 @@ Convolution commutes, and a correlation is one with an array turned around. So e
 signal.py offers is a window of the full convolution of two arrays, and it is cut out here.
 """
 
+import functools
 import math
 import operator
 
@@ -39,6 +40,18 @@ def window(sizes, taps, mode):
     return tuple([n - 1 for n in sizes]), tuple(
         [k - n + 1 for n, k in zip(sizes, taps, strict=True)]
     )
+
+
+@functools.lru_cache(maxsize=256)
+def pads(taps, mode):
+    """What a border adds to an array that is nowhere smaller than the kernel: the same for all."""
+    first, counts = window(taps, taps, mode)
+    return tuple(map(_around, taps, taps, first, counts))
+
+
+def _around(size, taps, first, count):
+    """What outputs `first` and on see before the first and after the last element of an axis."""
+    return taps - 1 - first, first + count - size
 
 
 def broadcasting(a, b, axes):
@@ -121,7 +134,7 @@ def _pads(a, taps, first, counts, axes):
     pads = []
     for axis, k, f, count in zip(axes or range(a.ndim), taps, first, counts, strict=True):
         size = a.shape[axis]
-        before, after = k - 1 - f, f + count - size
+        before, after = _around(size, k, f, count)
         if before < 0 or after < 0:
             seen = slice(max(-before, 0), min(size, size + after))
             a = a[(slice(None),) * axis + (seen,)]
