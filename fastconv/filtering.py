@@ -50,11 +50,11 @@ _name = functools.cache(operator.attrgetter("name"))
 # ---- Lines --------------------------------------------------------------------------
 
 
-def _long_last(array):
+def _long_last(shape):
     """The axes, that at the end which vectors had better run along: no short one, as of colours."""
-    long = [axis for axis, n in enumerate(array.shape) if n >= _NARROW]
-    last = long[-1] if long else array.ndim - 1
-    return [*range(last), *range(last + 1, array.ndim), last]
+    long = [axis for axis, n in enumerate(shape) if n >= _NARROW]
+    last = long[-1] if long else len(shape) - 1
+    return [*range(last), *range(last + 1, len(shape)), last]
 
 
 def line(array, weights, axis, pads, border, fill, out, dilation=1, bias=None):
@@ -70,7 +70,7 @@ def line(array, weights, axis, pads, border, fill, out, dilation=1, bias=None):
         along = len(outer)
         given, target = (a.reshape((*outer, a.shape[axis], *inner)) for a in (array, out))
     if given.ndim <= 3:
-        axes = _long_last(given)
+        axes = _long_last(given.shape)
         given, target, along = given.transpose(axes), target.transpose(axes), axes.index(along)
     if given.ndim > 3:
         lifted = [np.moveaxis(a, axis, -1) for a in (array, out)]
@@ -116,7 +116,7 @@ def lines(array, passes, dtype, out, fill):
     if chained:
         given, into = array, result
         if beside is None:
-            axes = _long_last(array)
+            axes = _long_last(array.shape)
             given, into = array.transpose(axes), result.transpose(axes)
             chained = [chained[axis] for axis in axes]
         operands = (given, *(_of_dtype(w, dtype) for _, w, *_ in chained))
@@ -375,7 +375,7 @@ def kernel(array, weights, pads, border, fill, dtype, out=None, method="auto"):
     weights = weights.astype(dtype if weights.dtype.kind == "c" else correlation.real_of(dtype))
     if dtype.kind == "f" and array.ndim <= 3 and (border != "zeros" or fill == 0):
         result = np.empty(array.shape, dtype) if out is None else out
-        axes = _long_last(array)
+        axes = _long_last(array.shape)
         array, weights, into = (a.transpose(axes) for a in (array, weights, result))
         stored = None if into.dtype == dtype else _name(into.dtype)
         parameters = (tuple(pads[axis] for axis in axes), border, stored)
@@ -600,7 +600,7 @@ def _ordered(weights, kernel_shape, pads, border, shape, strides, out_strides, g
     weights = np.frombuffer(weights).reshape(kernel_shape)
     weights = np.where(np.abs(weights) > _EPS[_FLOAT64], weights, 0)  # SciPy leaves out the others
     taps = np.argwhere(weights)
-    axes = _long_last(np.empty(shape, bool))
+    axes = _long_last(shape)
     more = max(2 - len(axes), 0)
     kernel_shape, shape = ((*(1,) * more, *(s[a] for a in axes)) for s in (kernel_shape, shape))
     strides, out_strides = ((*(0,) * more, *(s[a] for a in axes)) for s in (strides, out_strides))
