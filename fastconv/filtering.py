@@ -32,8 +32,12 @@ _WORTH = 1 << 22
 _PASS = 8
 #: The most taps of a kernel whose zeros are left out; FFTs may be faster with all of more.
 _SPARSE = 400
-#: The most elements of a row that a kernel is summed up at together, and by how many at a time.
-_STRETCH, _WIDEST = 128, 32
+#: By how many elements of a row at a time a kernel is summed up.
+_WIDEST = 64
+#: How much of a unit sums may be in doubt in that are computed fast.
+_DOUBT = 1 / 128
+#: What no sums exceed that are computed so.
+_TOLD = 1 << 22
 #: How many times the taps that count a kernel may have before these are looked at one by one.
 _DENSE = 2
 #: The most elements of an array whose rows are remembered, and for how many calls.
@@ -134,10 +138,7 @@ def lines(array, passes, dtype, out, fill):
         if left:
             into = spare[1 - left % 2]
             if into is None:
-                # From the engine: memory that is new to the process takes as long as a pass.
-                workspaces.append(engine.taken(result.size * dtype.itemsize))
-                into = np.frombuffer(workspaces[-1].bytes, dtype, result.size)
-                into = spare[1 - left % 2] = into.reshape(result.shape)
+                into = spare[1 - left % 2] = _between(result.shape, dtype, workspaces)
         if _is_box(array, weights):
             array = box(array, weights, axis, *border, fill, dtype, into)
         else:
@@ -145,6 +146,26 @@ def lines(array, passes, dtype, out, fill):
     for workspace in workspaces:
         engine.given_back(workspace)
     return cast(last, result.dtype, result) if late else result
+
+
+def _between(shape, dtype, workspaces):
+    """An array for what is between passes, from the engine, whose workspace is kept there.
+
+    Memory that is new to the process takes as long as a pass.
+    """
+    size = math.prod(shape)
+    workspaces.append(engine.taken(size * dtype.itemsize))
+    return np.frombuffer(workspaces[-1].bytes, dtype, size).reshape(shape)
+
+
+def _outputs(count, shape, dtype, workspaces):
+    """What passes write, so many: in turn two arrays for what is between, then the result."""
+    spare = []
+    for i in range(count - 1):
+        if i < 2:
+            spare.append(_between(shape, dtype, workspaces))
+        yield spare[i % 2]
+    yield np.empty(shape, dtype)
 
 
 def _is_box(array, weights):
@@ -281,20 +302,23 @@ def _by_lines(array, axis, size, pads, border, fill, out, weights=None, symmetry
         shape, group, across, given.strides, target.strides, size, array.dtype, out.dtype, pads,
         border,
     )  # fmt: skip
-    # Means of small integers are told apart in single precision, too: see running.pxd. So are
-    # integers themselves, and the sums of two of them. Floats wait as they are.
-    single = array.dtype == out.dtype == _FLOAT32 or (
-        array.dtype.kind in "iu"
-        and out.dtype.kind in "iu"
-        and array.dtype.itemsize <= 2
-        and float(fill).is_integer()
-        and max(_largest(array), abs(fill)) * (size if weights is None else 2) < 1 << 22
-    )
+    small = array.dtype.kind in "iu" and array.dtype.itemsize <= 2 and float(fill).is_integer()
+    largest = max(_largest(array), abs(fill)) if small else math.inf
+    fast = None, False, 0, 0
+    if weights is None:
+        # Means of small integers are told apart in single precision, too: see running.pxd. Floats
+        # wait as they are.
+        small = out.dtype.kind in "iu" and largest * size < 1 << 22
+        single = small or array.dtype == out.dtype == _FLOAT32
+    else:
+        if small:
+            fast = _fast_line(weights.tobytes(), symmetry, largest)
+        single = fast[0] is not None
     threads = planning.worth(get_num_threads(), array.size * (4 if weights is None else size))
     if threads > 1:
         team_started()
     finite = kernels.run_lines(
-        given, target, *tables, fill, beside, threads, weights, symmetry, single
+        given, target, *tables, fill, beside, threads, weights, symmetry, single, *fast
     )
     if not out.flags.c_contiguous:
         out[...] = target.reshape(out.shape)
@@ -312,6 +336,50 @@ def _line_tables(
         kernels.NUMBERS[_name(given)], kernels.NUMBERS[_name(stored)], pads[0],
     ]  # fmt: skip
     return np.array(numbers, np.intp), sources(shape[1], pads, border)
+
+
+def _fast(bound, error):
+    """The units of fast sums within a bound, that are off by no more: (bits, doubt), if these tell.
+
+    Units are cut off, too, of both parts of a sum, and what is in doubt is so on both sides.
+    """
+    if not bound < _TOLD:
+        return None
+    bits = 29 - math.ceil(math.log2(bound + 1))
+    doubt = 2 * (math.ceil(error * (1 << bits)) + 2)
+    return (bits, doubt) if doubt < _DOUBT * (1 << bits) else None
+
+
+def _rounding(weights, largest):
+    """How far sums of floats may be off: each on the way is rounded, and first the weights."""
+    sums = largest * np.abs(weights).cumsum()
+    return 1.01 * 2.0**-24 * (sums.sum() + 2 * sums[-1] + weights.size)
+
+
+@functools.lru_cache(maxsize=256)
+def _fast_line(weights, symmetry, largest):
+    """What run_lines takes for fast sums: weights, whether these are of two parts, bits, doubt.
+
+    The first parts have so few digits that sums of their products are exact. So the roundings are
+    those of the second ones', which are small. The weights are None if too much would be in doubt.
+    """
+    weights = np.frombuffer(weights)
+    bound = largest * np.abs(weights).sum()
+    none = None, False, 0, 0
+    if not 0 < bound < _TOLD:
+        return none
+    kept = weights.size // 2 + 1 if symmetry else weights.size
+    fast = _fast(bound, _rounding(weights, largest))
+    if fast and symmetry >= 0:
+        return np.ldexp(weights[:kept], fast[0]).astype(np.float32), False, *fast
+    unit = 2.0 ** math.ceil(math.log2(bound * 1.25) - 24)
+    heads = np.rint(weights / unit) * unit
+    tails = weights - heads
+    fast = _fast(bound, _rounding(tails, largest))
+    if not fast or largest * np.abs(heads).sum() > unit * (1 << 24):
+        return none
+    parts = np.ldexp(np.stack([heads, tails], 1)[:kept].ravel(), fast[0])
+    return parts.astype(np.float32), True, *fast
 
 
 @functools.lru_cache(maxsize=256)
@@ -426,18 +494,23 @@ def cast(values, dtype, out=None):
     return out
 
 
+def _largest_of(dtype):
+    """A bound of the absolute values of an integer dtype."""
+    return 1 << 8 * dtype.itemsize - (dtype.kind == "i")
+
+
 def _largest(array):
     """A bound of the absolute values: that of the dtype, if it is small."""
-    bits = 8 * array.dtype.itemsize - (array.dtype.kind == "i")
-    if bits <= 16:
-        return 1 << bits
+    if array.dtype.itemsize <= 2:
+        return _largest_of(array.dtype)
     return max(-int(array.min()), int(array.max()))
 
 
 def integer_boxes(array, passes, dtype, fill):
     """Passes that each average and cast to an integer dtype, as SciPy does."""
-    for axis, weights, pads, border in passes:
-        out = np.empty(array.shape, dtype)
+    workspaces = []
+    outputs = _outputs(len(passes), array.shape, dtype, workspaces)
+    for (axis, weights, pads, border), out in zip(passes, outputs, strict=True):
         compute = _shifted(array, weights.size, fill)
         beside = _lines_of(array, axis)[-1]
         if compute and weights.size <= (_RUNNING_BESIDE if beside else _RUNNING):
@@ -446,6 +519,8 @@ def integer_boxes(array, passes, dtype, fill):
         else:
             running(array, axis, weights.size, pads, border, fill, out)
         array = out
+    for workspace in workspaces:
+        engine.given_back(workspace)
     return array
 
 
@@ -502,10 +577,11 @@ def integer_lines(array, passes, dtype, fill):
     compute = _exact_lines(weights, _largest(array), fill, dtype)
     if compute:
         return lines(array, passes, compute, np.empty(array.shape, dtype), fill)
-    for each, w in zip(passes, weights, strict=True):
+    workspaces = []
+    outputs = _outputs(len(passes), array.shape, dtype, workspaces)
+    for each, w, out in zip(passes, weights, outputs, strict=True):
         axis, line_weights, pads, border = each
         compute = len(passes) > 1 and _exact_lines((w,), _largest(array), fill, dtype)
-        out = np.empty(array.shape, dtype)
         if compute:
             lines(array, [each], compute, out, fill)
         elif not _holds(dtype, _bound(_largest(array), [line_weights], fill)):
@@ -517,6 +593,8 @@ def integer_lines(array, passes, dtype, fill):
                 _symmetry(w),
             )  # fmt: skip
         array = out
+    for workspace in workspaces:
+        engine.given_back(workspace)
     return array
 
 
@@ -580,7 +658,7 @@ def _rounded_kernel(array, weights, pads, border, fill, dtype):
     prepare = _ordered if array.size <= _REMEMBERED else _ordered.__wrapped__
     taps, tables = prepare(
         weights.tobytes(), weights.shape, pads, border, array.shape, array.strides, out.strides,
-        array.dtype, dtype,
+        array.dtype, dtype, fill,
     )  # fmt: skip
     if not taps:
         return None
@@ -592,7 +670,9 @@ def _rounded_kernel(array, weights, pads, border, fill, dtype):
 
 
 @functools.lru_cache(maxsize=_CALLS)
-def _ordered(weights, kernel_shape, pads, border, shape, strides, out_strides, given, stored):
+def _ordered(
+    weights, kernel_shape, pads, border, shape, strides, out_strides, given, stored, fill
+):  # fmt: skip
     """What run_kernel takes for a kernel, and how many taps count.
 
     An array is planes of rows, of few elements that have no row to themselves, and so is a kernel.
@@ -628,23 +708,37 @@ def _ordered(weights, kernel_shape, pads, border, shape, strides, out_strides, g
         inside &= place >= 0
     starts[~inside] = np.iinfo(np.intp).min
     targets = sum(np.ix_(*map(_offsets, shape[:-2], out_strides)), start=np.intp(0))
-    width = min(-(-shape[-1] // _WIDEST) * _WIDEST, _STRETCH)
-    pitch = -(-(width + size) // 8) * 8
-    offsets = np.empty(0, np.intp)
+    width = min(-(-shape[-1] // _WIDEST) * _WIDEST, kernels.BLOCK_WIDTH)
+    pitch = -(-(width + size) // 16) * 16
     if few:
         *planes, y, x = np.concatenate([np.zeros((more, len(taps)), np.intp), taps[:, axes].T])
-        plane = np.ravel_multi_index(planes, outer) if outer else 0
-        offsets = (plane * (kernels.BLOCK_ROWS + rows - 1) + y) * pitch + x
         weights = weights[weights != 0]
+    else:
+        *planes, y, x = np.indices((*outer, rows, size)).reshape(len(outer) + 2, -1)
+    plane = np.ravel_multi_index(planes, outer) if outer else 0
+    offsets = (plane * (kernels.BLOCK_ROWS + rows - 1) + y) * pitch + x
+    quick, fast = _fast_kernel(weights.ravel(), given, fill)
     numbers = np.array(
         [
-            math.prod(outer), rows, len(offsets), width, pitch, strides[-1], 0, out_strides[-1],
-            out_strides[-2], *shape[-2:], size, kernels.NUMBERS[_name(given)],
-            kernels.NUMBERS[_name(stored)], pads[-1][0],
+            math.prod(outer), rows, len(offsets), not few, width, pitch, strides[-1], 0,
+            out_strides[-1], out_strides[-2], *shape[-2:], size, kernels.NUMBERS[_name(given)],
+            kernels.NUMBERS[_name(stored)], pads[-1][0], *fast,
         ],
         np.intp,
     )  # fmt: skip
-    return len(taps), (numbers, starts.ravel(), np.ravel(targets), last, offsets, weights.ravel())
+    tables = starts.ravel(), np.ravel(targets), last, offsets, weights.ravel(), quick
+    return len(taps), (numbers, *tables)
+
+
+def _fast_kernel(weights, given, fill):
+    """What run_kernel takes for fast sums: weights, or None if there are none; bits, doubt."""
+    if weights.size and given.itemsize <= 2 and float(fill).is_integer():
+        largest = max(_largest_of(given), abs(fill))
+        bound = largest * np.abs(weights).sum()
+        fast = _fast(bound, _rounding(weights, largest))
+        if fast:
+            return np.ldexp(weights, fast[0]).astype(np.float32), fast
+    return None, (0, 0)
 
 
 def _offsets(size, stride):

@@ -505,6 +505,62 @@ def test_kernels_of_integers_are_summed_up_as_by_scipy(shape, kernel, dtype, mod
             agree("correlate", array, weights, mode=mode, output="int32")
 
 
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "int16"])
+def test_sums_next_to_integers(dtype, threads):
+    """Where fast sums do not tell, and where they had better not be tried."""
+    info = np.iinfo(dtype)
+    shape = (45, 210)
+    noise = RNG.integers(info.min, info.max, shape, dtype, endpoint=True)
+    mask = np.where(np.kron(noise[:9, :21] > noise[0, 0], np.ones((5, 10), bool)), info.max, 0)
+    ramp = np.add.outer(np.arange(shape[0]), np.arange(shape[1])) // 3
+    bars = np.repeat(noise[:, :7], 30, 1)
+    arrays = [a.astype(dtype) for a in (noise, mask, ramp, bars, bars.T[:, :40], noise * 0 + 77)]
+    line = RNG.normal(size=7)
+    lines = [
+        np.full(3, 1 / 3), np.full(10, 0.1), np.array([0.25, 0.5, 0.25]) / 3, line,
+        line - line[::-1], RNG.random(60), line * 2.0**60, line * 2.0**-60, line * 0,
+    ]  # fmt: skip
+    # Up to where units of sums are whole numbers, and beyond.
+    largest = max(info.max, -info.min)
+    lines += [line * (bound / largest / np.abs(line).sum()) for bound in (4e6, 4.3e6)]
+    with fastconv.num_threads(threads):
+        for array in arrays:
+            for weights in lines:
+                for axis in (0, 1):
+                    options = {"axis": axis, "output": "int64", "mode": "constant", "cval": 9.0}
+                    agree("correlate1d", array, weights, **options)
+                agree("correlate", array, np.outer(weights[:9], [0.3, 0.1, 0.6]), output="int32")
+            agree("gaussian_filter", array, 1.5)
+
+
+@pytest.mark.parametrize("taps", [1, 2, 9, 25, 100, 400])
+@pytest.mark.parametrize("largest", [255, 65535])
+def test_how_far_fast_sums_are_off(taps, largest):
+    """Weights and sums are rounded, by no more than is assumed, and in no way that is not."""
+    found = 0
+    for weights in (RNG.random(taps), RNG.normal(size=taps), 4.0 ** -np.arange(taps)):
+        weights /= np.abs(weights).sum()
+        array = RNG.integers(0, largest, (taps, 5000), endpoint=True)
+        array[:, ::2] = np.where(weights > 0, largest, 0)[:, None]
+        for symmetry in (0, -1):
+            parts, halves, bits, doubt = filtering._fast_line(weights.tobytes(), symmetry, largest)
+            if parts is None:
+                continue
+            found += 1
+            count = taps // 2 + 1 if symmetry else taps
+            parts = parts.reshape(count, -1)
+            exact = np.ldexp(weights[:count] @ array[:count], bits)
+            sums = np.zeros((parts.shape[1], 5000), np.float32)
+            for x, w in zip(array.astype(np.float32), parts, strict=False):
+                sums += x * w[:, None]
+            assert np.abs(sums.sum(0, dtype=np.float64) - exact).max() <= doubt / 2 - 2
+            if halves:
+                heads = parts[:, 0].astype(np.float64)
+                assert (sums[0] == heads @ array[:count]).all()
+    assert found or taps * largest > 1 << 24
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "int32"])
 @pytest.mark.parametrize("parts", [2, 16, 256, 512])
 def test_fractions_of_a_power_of_two(dtype, parts):

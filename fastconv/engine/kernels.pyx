@@ -56,7 +56,8 @@ from fastconv.engine.lay_out cimport copy_tested, is_zero, lay_out
 from fastconv.engine.multiply cimport multiply_bands, multiply_vectors
 from fastconv.engine.plan cimport *
 from fastconv.engine.ordered cimport (
-    BESIDE, BLOCK, PIECES, STRETCH, Kernel, sums_across, sums_along, sums_of_kernel,
+    BESIDE, BLOCK, PIECES, STRETCH, WIDTH, Fast, Kernel, sums_across, sums_along,
+    sums_of_kernel,
 )
 from fastconv.engine.running cimport ACROSS, PIECE, Lines, means_across, means_along
 from fastconv.engine.separable cimport DOWN, separable_tile
@@ -703,13 +704,13 @@ cdef class Program:
 
 cdef bint lines_of_block(
     Py_ssize_t index, const char *source, char *target, const Py_ssize_t *groups,
-    const Py_ssize_t *places, const double *weights, int symmetry, double *rows,
-    Py_ssize_t most, bint single, const Lines *all_lines,
+    const Py_ssize_t *places, const double *weights, const float *parts, bint halves,
+    int symmetry, double *rows, Fast *fast, Py_ssize_t most, bint across, bint single,
+    const Lines *all_lines,
 ) noexcept nogil:
     """Block `index` of at most so many lines; `groups` has strides from group to group.
 
-    Means, and what is summed up along a line, are of single precision or not. Returns whether all
-    have been finite.
+    Of single precision or not. Returns whether all have been finite.
     """
     cdef Lines lines = all_lines[0]
     cdef Py_ssize_t blocks = (lines.count + most - 1) // most
@@ -718,9 +719,9 @@ cdef bint lines_of_block(
     source += index // blocks * groups[0] + first * lines.across_in
     target += index // blocks * groups[1] + first * lines.across_out
     if weights == NULL:
-        if most == ACROSS and single and lines.given != FLOAT32:
+        if across and single and lines.given != FLOAT32:
             return means_across(source, target, places, &lines, <float *> NULL)
-        if most == ACROSS:
+        if across:
             return means_across(source, target, places, &lines, <double *> NULL)
         if single and lines.given == FLOAT32:
             return means_along(source, target, places, <float *> rows, &lines, <vf *> NULL,
@@ -729,12 +730,16 @@ cdef bint lines_of_block(
             return means_along(source, target, places, <float *> rows, &lines, <vf *> NULL,
                                <vf *> NULL)
         return means_along(source, target, places, rows, &lines, <vd *> NULL, <vd *> NULL)
-    if most == BESIDE:
-        sums_across(source, target, places, weights, symmetry, rows, &lines)
+    if across and single:
+        sums_across(source, target, places, weights, parts, symmetry, halves, <float *> rows, fast,
+                    &lines)
+    elif across:
+        sums_across(source, target, places, weights, NULL, symmetry, False, rows, fast, &lines)
     elif single:
-        sums_along(source, target, places, weights, symmetry, <float *> rows, &lines)
+        sums_along(source, target, places, weights, parts, symmetry, halves, <float *> rows, fast,
+                   &lines)
     else:
-        sums_along(source, target, places, weights, symmetry, rows, &lines)
+        sums_along(source, target, places, weights, NULL, symmetry, False, rows, fast, &lines)
     return True
 
 
@@ -743,54 +748,77 @@ cdef double *aligned(double[::1] memory) noexcept:
     return &memory[0] + (-<Py_ssize_t> &memory[0] % LINE + LINE) % LINE // sizeof(double)
 
 
+cdef Py_ssize_t whole_lines(Py_ssize_t room) noexcept:
+    """So many doubles, and those up to the end of a cache line."""
+    return (room + LINE - 1) // LINE * LINE
+
+
+cdef double *fast_sums(double[::1] memory, Py_ssize_t room, int threads, Fast fast) noexcept:
+    """Scratch of so many doubles for each thread, after what each knows of its fast sums."""
+    cdef double *rows = aligned(memory)
+    cdef int i
+    for i in range(threads):
+        (<Fast *> (rows + i * room))[0] = fast
+    return rows
+
+
 def run_lines(
     given, out, Table numbers, Table places, double fill, bint across, int threads,
-    const double[::1] weights, int symmetry, bint single,
+    const double[::1] weights, int symmetry, bint single, const float[::1] parts, bint halves,
+    int bits, int doubt,
 ):
     """Running means or, with weights, sums in SciPy's order; filtering.py has that of `numbers`.
 
-    Small integers, and means of them, are the same in single precision. Returns whether all are
-    finite.
+    Small integers, and means of them, are the same in single precision. Fast sums have weights of
+    their own, of two parts each or of one. Returns whether all are finite.
     """
     cdef const char *source = address(given, False)
     cdef char *target = address(out, True)
     cdef Py_ssize_t lanes = VECTOR_BYTES // (4 if single else 8)
     cdef const double *all_weights = NULL
+    cdef const float *all_parts = NULL
     cdef Py_ssize_t most = lanes
     cdef Py_ssize_t i, room
     cdef Py_ssize_t spoilt = 0
     cdef Lines lines
+    cdef Fast fast
     cdef arithmetic before = 0
     memcpy(&lines, &numbers[3], 10 * sizeof(Py_ssize_t))
+    memset(&fast, 0, sizeof(Fast))
+    fast.bits = bits
+    fast.doubt = doubt
     lines.fill = fill
     if weights is not None:
         all_weights = &weights[0]
+    if parts is not None:
+        all_parts = &parts[0]
     if across:
-        most = BESIDE if all_weights else ACROSS
+        most = (BESIDE * (2 if single else 1)) if all_weights else ACROSS
     cdef Py_ssize_t blocks = numbers[2] * ((lines.count + most - 1) // most)
     if all_weights:
-        room = (PIECES + lines.size) * BESIDE if across else STRETCH + lines.size + BESIDE
+        room = (PIECES + lines.size) * BESIDE if across else STRETCH + lines.size + 2 * BESIDE
     else:
         room = 0 if across else (2 * PIECE + lines.size) * lanes
-    room = (room + LINE - 1) // LINE * LINE
+    room = whole_lines(room + LINE)
     # Zeros: lines that are not there are computed, too.
     cdef double[::1] memory = np_zeros(threads * room + LINE)
-    cdef double *rows = aligned(memory)
+    cdef double *rows = fast_sums(memory, room, threads, fast)
     if threads == 1:
         with nogil:
             before = begin_arithmetic()
             for i in range(blocks):
-                spoilt += not lines_of_block(i, source, target, &numbers[0], &places[0],
-                                             all_weights, symmetry, rows, most, single,
-                                             &lines)
+                spoilt += not lines_of_block(
+                    i, source, target, &numbers[0], &places[0], all_weights, all_parts, halves,
+                    symmetry, rows + LINE, <Fast *> rows, most, across, single, &lines)
             end_arithmetic(before)
         return spoilt == 0
     with nogil, parallel(num_threads=threads):
         before = begin_arithmetic()
         for i in prange(blocks, schedule='static'):
             spoilt += not lines_of_block(
-                i, source, target, &numbers[0], &places[0], all_weights, symmetry,
-                rows + omp_get_thread_num() * room, most, single, &lines)
+                i, source, target, &numbers[0], &places[0], all_weights, all_parts, halves,
+                symmetry, rows + omp_get_thread_num() * room + LINE,
+                <Fast *> (rows + omp_get_thread_num() * room), most, across, single, &lines)
         end_arithmetic(before)
     return spoilt == 0
 
@@ -798,57 +826,72 @@ def run_lines(
 cdef void block_of_kernel(
     Py_ssize_t index, const char *source, char *target, const Py_ssize_t *starts,
     const Py_ssize_t *targets, const Py_ssize_t *places, const Py_ssize_t *offsets,
-    const double *weights, double *rows, const Kernel *kernel, const Lines *lines,
+    const double *weights, const float *quick, double *rows, const Kernel *kernel,
+    const Lines *lines,
 ) noexcept nogil:
     """Block `index` of the output, one of those of each plane of it."""
     cdef Py_ssize_t across = (lines.length + kernel.width - 1) // kernel.width
     cdef Py_ssize_t blocks = (lines.count + BLOCK - 1) // BLOCK * across
     cdef Py_ssize_t plane = index // blocks
-    index %= blocks
-    sums_of_kernel(
-        source, target + targets[plane],
-        starts + plane * kernel.planes * (lines.count + kernel.height - 1),
-        index // across * BLOCK, index % across * kernel.width, places, offsets, weights, rows,
-        kernel, lines)
+    cdef Py_ssize_t top = index % blocks // across * BLOCK
+    cdef Py_ssize_t left = index % blocks % across * kernel.width
+    cdef Fast *fast = <Fast *> rows
+    cdef double *sums = rows + LINE
+    rows = sums + BAND * kernel.pitch
+    target += targets[plane]
+    starts += plane * kernel.planes * (lines.count + kernel.height - 1)
+    if quick == NULL:
+        sums_of_kernel(source, target, starts, top, left, places, offsets, weights, quick, sums,
+                       rows, fast, kernel, lines)
+    else:
+        sums_of_kernel(source, target, starts, top, left, places, offsets, weights, quick, sums,
+                       <float *> rows, fast, kernel, lines)
 
 
 def run_kernel(
     given, out, Table numbers, Table starts, Table targets, Table places, Table offsets,
-    const double[::1] weights, double fill, int threads,
+    const double[::1] weights, const float[::1] quick, double fill, int threads,
 ):
     """Sums of a kernel in SciPy's order; filtering.py has that of `numbers`.
 
     `starts` tells where the rows begin that each plane of the output sees, `targets` where it does.
+    Fast sums, if there are to be any, have weights of their own.
     """
     cdef const char *source = address(given, False)
     cdef char *target = address(out, True)
+    cdef const float *fast_weights = NULL if quick is None else &quick[0]
     cdef Kernel kernel
     cdef Lines lines
+    cdef Fast fast
     cdef arithmetic before = 0
     cdef Py_ssize_t i
+    memset(&fast, 0, sizeof(Fast))
     memcpy(&kernel, &numbers[0], sizeof(Kernel))
-    memcpy(&lines, &numbers[5], 10 * sizeof(Py_ssize_t))
+    memcpy(&lines, &numbers[6], 10 * sizeof(Py_ssize_t))
+    fast.bits = numbers[16]
+    fast.doubt = numbers[17]
     lines.fill = fill
     cdef Py_ssize_t tasks = (
         targets.shape[0] * ((lines.count + BLOCK - 1) // BLOCK)
         * ((lines.length + kernel.width - 1) // kernel.width))
-    cdef Py_ssize_t room = (kernel.planes * (BLOCK + kernel.height - 1) + BAND) * kernel.pitch
+    cdef Py_ssize_t room = whole_lines(
+        LINE + (kernel.planes * (BLOCK + kernel.height - 1) + BAND) * kernel.pitch)
     cdef double[::1] memory = np_zeros(threads * room + LINE)
-    cdef double *rows = aligned(memory)
-    cdef const Py_ssize_t *taps = &offsets[0] if kernel.taps else NULL
+    cdef double *rows = fast_sums(memory, room, threads, fast)
     if threads == 1:
         with nogil:
             before = begin_arithmetic()
             for i in range(tasks):
-                block_of_kernel(i, source, target, &starts[0], &targets[0], &places[0], taps,
-                                &weights[0], rows, &kernel, &lines)
+                block_of_kernel(i, source, target, &starts[0], &targets[0], &places[0],
+                                &offsets[0], &weights[0], fast_weights, rows, &kernel, &lines)
             end_arithmetic(before)
         return
     with nogil, parallel(num_threads=threads):
         before = begin_arithmetic()
         for i in prange(tasks, schedule='static'):
-            block_of_kernel(i, source, target, &starts[0], &targets[0], &places[0], taps,
-                            &weights[0], rows + omp_get_thread_num() * room, &kernel, &lines)
+            block_of_kernel(i, source, target, &starts[0], &targets[0], &places[0], &offsets[0],
+                            &weights[0], fast_weights, rows + omp_get_thread_num() * room,
+                            &kernel, &lines)
         end_arithmetic(before)
 
 
@@ -913,6 +956,7 @@ NUMBERS = {
 }
 BAND_ROWS = BAND
 BLOCK_ROWS = BLOCK
+BLOCK_WIDTH = WIDTH
 TABLE_SLACK = AHEAD
 MOST_DOWN = DOWN
 

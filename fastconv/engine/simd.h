@@ -121,14 +121,21 @@ typedef float vfh __attribute__((vector_size(VECTOR_BYTES / 2)));
 typedef vfh vfhu __attribute__((aligned(1), may_alias));
 static inline vf same_f(const void *p) { return *(const vfu *)p; }
 static inline vd same_d(const double *p) { return *(const vdu *)p; }
-static inline vd widened(const float *p) { return __builtin_convertvector(*(const vfhu *)p, vd); }
+#if defined(__AVX512F__)                /* GCC 12 converts halves one by one */
+static inline vd to_doubles(vfh v) { return (vd)_mm512_cvtps_pd((__m256)v); }
+static inline vfh to_floats(vd v) { return (vfh)_mm512_cvtpd_ps((__m512d)v); }
+#else
+static inline vd to_doubles(vfh v) { return __builtin_convertvector(v, vd); }
+static inline vfh to_floats(vd v) { return __builtin_convertvector(v, vfh); }
+#endif
+static inline vd widened(const float *p) { return to_doubles(*(const vfhu *)p); }
 static inline void put_f(void *p, vf v) { *(vfu *)p = v; }
 static inline void put_d(double *p, vd v) { *(vdu *)p = v; }
-static inline void put_narrowed(float *p, vd v) { *(vfhu *)p = __builtin_convertvector(v, vfh); }
+static inline void put_narrowed(float *p, vd v) { *(vfhu *)p = to_floats(v); }
 static inline vd pair_f(const float *p, const float *q, int sign)
 {
     vfh x = *(const vfhu *)p, y = *(const vfhu *)q;
-    return __builtin_convertvector(sign > 0 ? x + y : x - y, vd);
+    return to_doubles(sign > 0 ? x + y : x - y);
 }
 static inline vd pair_d(const double *p, const double *q, int sign)
 {
@@ -142,6 +149,30 @@ static inline vd pair_d(const double *p, const double *q, int sign)
     _Generic((v), vf: put_f, vd: _Generic((p), float *: put_narrowed, double *: put_d))(p, v)
 #define LOAD_PAIR(v, p, q, sign) \
     ((v) = _Generic((p), const float *: pair_f, const double *: pair_d)(p, q, sign))
+
+/* As many integers as there are floats in a vector. CUT: units of 2 ** -bits cut off to whole
+ * numbers; returns whether any of these but 0 is less than `doubt` units below what it was. */
+typedef int vi __attribute__((vector_size(VECTOR_BYTES)));
+static inline int any(vi v)
+{
+#if defined(__AVX512F__)
+    return _mm512_test_epi32_mask((__m512i)v, (__m512i)v) != 0;
+#else
+    long long halves[VECTOR_BYTES / 8], sum = 0;
+    __builtin_memcpy(halves, &v, sizeof v);
+    for (int i = 0; i < VECTOR_BYTES / 8; i++)
+        sum |= halves[i];
+    return sum != 0;
+#endif
+}
+static inline vi differing(vf a, vf b) { return (vi)a ^ (vi)b; }
+static inline vi to_units(vf v) { return __builtin_convertvector(v, vi); }
+static inline int CUT(float *values, vi units, int bits, int doubt)
+{
+    vi whole = units >> bits, rest = units & ((1 << bits) - 1);
+    *(vfu *)values = __builtin_convertvector(whole - (whole >> 31), vf);
+    return any((rest < doubt) & (whole != 0));
+}
 
 /* ZIP: the lower or the upper halves of two vectors, their elements taken in turn. Log2(lanes)
  * rounds of both, on vectors i and i + lanes/2, transpose a square of elements.

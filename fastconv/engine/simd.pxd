@@ -3,6 +3,7 @@
 cdef extern from "simd.h" nogil:
     ctypedef float vf
     ctypedef double vd
+    ctypedef int vi
     ctypedef int mask
     const int MOST_TAPS, FILTER_ROWS
     int FILTER_VECTORS(size_t span_size)
@@ -23,6 +24,10 @@ cdef extern from "simd.h" nogil:
     void LOAD_WIDENED(...)
     void STORE_NARROWED(...)
     void LOAD_PAIR(...)
+    vi to_units(vf v)
+    vi differing(vf a, vf b)
+    bint any(vi v)
+    bint CUT(float *values, vi units, int bits, int doubt)
     void EVEN(...)
     void ODD(...)
     void ZIP_LOW(...)
