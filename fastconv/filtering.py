@@ -24,8 +24,8 @@ _EPS = {_FLOAT32: 2.0**-23, _FLOAT64: 2.0**-52}
 #: The most taps of lines that are passes over one tile in turn, by the number of passes.
 _CHAINED = {2: kernels.MOST_DOWN if kernels.VECTOR >= planning.MASKED else 25, 3: 7}
 #: From how many taps on means are running sums or, where those would spread what is not finite,
-#: made of smaller ones.
-_NESTED = 30
+#: made of smaller ones; the same for those of planes.
+_NESTED, _NESTED_PLANES = 30, 16
 #: And from how many products on.
 _WORTH = 1 << 22
 #: What a pass takes, in taps.
@@ -44,8 +44,11 @@ _DENSE = 2
 _REMEMBERED, _CALLS = 1 << 20, 16
 #: Below how many elements side by side lines are not taken together.
 _NARROW = 16
-#: The longest means of integers that are sums of their own, and those of lines side by side.
-_RUNNING, _RUNNING_BESIDE = 15, 3
+#: The least rows that a block of running means has, and the longest ones.
+_ROWS, _WIDE = 64, 1 << 14
+#: The longest means of integers that are sums of their own, those of lines side by side, and those
+#: along the rows of planes.
+_RUNNING, _RUNNING_BESIDE, _RUNNING_PLANES = 15, 3, 7
 
 #: A dtype's name, which takes NumPy some microseconds to tell.
 _name = functools.cache(operator.attrgetter("name"))
@@ -116,6 +119,9 @@ def lines(array, passes, dtype, out, fill):
         for part, into, around in parts:
             lines(part, passes, into.dtype, into, around)
         return result
+    means = len(passes) == 2 and all(_is_mean(array, w, _NESTED_PLANES) for _, w, *_ in passes)
+    if means and planes(array, passes, fill, result):
+        return result
     chained, beside = _chained(array, passes, fill) if len(passes) > 1 else (None, None)
     if chained:
         given, into = array, result
@@ -168,10 +174,10 @@ def _outputs(count, shape, dtype, workspaces):
     yield np.empty(shape, dtype)
 
 
-def _is_box(array, weights):
+def _is_box(array, weights, least=_NESTED):
     """Whether a line is one of equal weights, so many that it had better be made of others."""
     return (
-        weights.size >= _NESTED
+        weights.size >= least
         and weights.size * array.size > _WORTH
         and (weights == weights[0]).all()
     )
@@ -228,10 +234,14 @@ def _chained(array, passes, fill):
 # ---- Boxes --------------------------------------------------------------------------
 
 
+def _is_mean(array, weights, least=_NESTED):
+    """Whether a line is one of equal weights that average, and are many."""
+    return _is_box(array, weights, least) and weights[0] == 1 / weights.size
+
+
 def box(array, weights, axis, pads, border, fill, dtype, out):
     """A line whose weights are equal, at a cost that does not grow with how many they are."""
-    mean = weights[0] * weights.size == 1
-    if mean and running(array, axis, weights.size, pads, border, fill, out):
+    if _is_mean(array, weights) and running(array, axis, weights.size, pads, border, fill, out):
         return out
     return nested(array.astype(dtype, copy=False), weights, axis, pads, border, fill, out)
 
@@ -280,6 +290,60 @@ def running(array, axis, size, pads, border, fill, out):
     return _by_lines(array, axis, size, pads, border, fill, out)
 
 
+def planes(array, passes, fill, out):
+    """Running means along the last two axes at once; returns whether all is finite.
+
+    None if passes are to be made one by one.
+    """
+    axes = [axis for axis, *_ in passes]
+    if axes != [array.ndim - 2, array.ndim - 1] or array.shape[-1] > _WIDE:
+        return None
+    if not (array.flags.c_contiguous and out.flags.c_contiguous):
+        return None
+    sizes = [weights.size for _, weights, *_ in passes]
+    single = _is_single_mean(array, max(sizes), fill, out)
+    if array.dtype != out.dtype or not (single or array.dtype == _FLOAT64):
+        return None
+    *outer, height, width = array.shape
+    tables = _plane_tables(
+        math.prod(outer), height, width, array.strides[-2:], tuple(sizes), array.dtype,
+        *((pads, border) for _, _, pads, border in passes),
+    )  # fmt: skip
+    threads = planning.worth(get_num_threads(), 8 * array.size)
+    if threads > 1:
+        team_started()
+    return kernels.run_planes(array, out, *tables, fill, threads, single)
+
+
+@functools.lru_cache(maxsize=64)
+def _plane_tables(count, height, width, strides, sizes, dtype, down, along):
+    """The numbers that run_planes takes, and where what is summed up stands.
+
+    Blocks of rows begin with sums of their own, whoever computes them, or there would be other
+    bits: so they are not much lower than a window.
+    """
+    number = kernels.NUMBERS[_name(dtype)]
+    size = strides[1]
+    pitch = -(-(width + max(sizes)) // 16) * 16
+    numbers = [
+        count, height * strides[0], height * strides[0], max(_ROWS, 2 * sizes[0]), pitch,
+        strides[0], size, strides[0], size, width, height, sizes[0], number, number, down[0][0],
+        size, strides[0], size, strides[0], height, width, sizes[1], number, number, along[0][0],
+    ]  # fmt: skip
+    return np.array(numbers, np.intp), sources(height, *down), sources(width, *along)
+
+
+def _is_single_mean(array, size, fill, out):
+    """Whether running means may be of single precision.
+
+    Small integers are told apart in it: see running.pxd. Floats wait as they are.
+    """
+    if array.dtype.kind not in "iu" or out.dtype.kind not in "iu" or array.dtype.itemsize > 2:
+        return array.dtype == out.dtype == _FLOAT32
+    largest = max(_largest(array), abs(fill))
+    return float(fill).is_integer() and largest * size < _TOLD
+
+
 def _lines_of(array, axis):
     """How lines along an axis lie: (before, n, after), two axes of that, whether side by side.
 
@@ -302,16 +366,12 @@ def _by_lines(array, axis, size, pads, border, fill, out, weights=None, symmetry
         shape, group, across, given.strides, target.strides, size, array.dtype, out.dtype, pads,
         border,
     )  # fmt: skip
-    small = array.dtype.kind in "iu" and array.dtype.itemsize <= 2 and float(fill).is_integer()
-    largest = max(_largest(array), abs(fill)) if small else math.inf
     fast = None, False, 0, 0
     if weights is None:
-        # Means of small integers are told apart in single precision, too: see running.pxd. Floats
-        # wait as they are.
-        small = out.dtype.kind in "iu" and largest * size < 1 << 22
-        single = small or array.dtype == out.dtype == _FLOAT32
+        single = _is_single_mean(array, size, fill, out)
     else:
-        if small:
+        if array.dtype.itemsize <= 2 and float(fill).is_integer():
+            largest = max(_largest(array), abs(fill))
             fast = _fast_line(weights.tobytes(), symmetry, largest)
         single = fast[0] is not None
     threads = planning.worth(get_num_threads(), array.size * (4 if weights is None else size))
@@ -508,6 +568,10 @@ def _largest(array):
 
 def integer_boxes(array, passes, dtype, fill):
     """Passes that each average and cast to an integer dtype, as SciPy does."""
+    if len(passes) == 2 and passes[-1][1].size > _RUNNING_PLANES:
+        out = np.empty(array.shape, dtype)
+        if planes(array, passes, fill, out):
+            return out
     workspaces = []
     outputs = _outputs(len(passes), array.shape, dtype, workspaces)
     for (axis, weights, pads, border), out in zip(passes, outputs, strict=True):

@@ -799,6 +799,44 @@ def test_running_means_of_floats(rng, dtype, threads):
             assert abs(actual - expected).max() <= allowed
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "int16", "float32", "float64"])
+@pytest.mark.parametrize("mode", ["reflect", "constant", "nearest", "mirror", "wrap"])
+@pytest.mark.parametrize("sizes", [(3, 4), (31, 9), (60, 50), (1, 63)])
+def test_means_of_planes(rng, dtype, mode, sizes):
+    """Both passes at once: blocks of rows, bands and pieces, and what is left of them."""
+    for shape in ((150, 131), (7, 2), (1, 1), (2, 67, 260)):
+        array = (rng.random(shape) * 100 - 50).astype(dtype)
+        border = ndimage._BORDERS[mode]
+        pads = [(n // 2, n - 1 - n // 2) for n in sizes]
+        axes = (len(shape) - 2, len(shape) - 1)
+        passes = [
+            (axis, filtering.box_weights(n), around, border)
+            for axis, n, around in zip(axes, sizes, pads, strict=True)
+        ]
+        outs = []
+        for threads in (1, 3):
+            outs.append(np.empty(shape, dtype))
+            with fastconv.num_threads(threads):
+                assert filtering.planes(array, passes, 5.0, outs[-1])
+        assert outs[0].tobytes() == outs[1].tobytes()
+        wide = array.astype(float) if array.dtype.kind == "f" else array
+        expected = scipys.uniform_filter(wide, (1,) * (len(shape) - 2) + sizes, mode=mode, cval=5)
+        allowed = 400 * np.finfo(dtype).eps if array.dtype.kind == "f" else 0
+        assert abs(outs[0] - expected.astype(float)).max() <= allowed
+
+
+def test_means_of_planes_that_are_not_finite(rng):
+    array = rng.random((600, 700))
+    array[200, 300] = np.nan
+    array[400, 500] = np.inf
+    spoilt = ~np.isfinite(ndimage.uniform_filter(array, 51))
+    assert spoilt.sum() == 2 * 51**2
+    assert spoilt[200, 300] and spoilt[400, 500]
+    out = np.empty_like(array)
+    assert np.shares_memory(ndimage.uniform_filter(rng.random(array.shape), 51, out), out)
+    assert np.isfinite(out).all()
+
+
 @pytest.mark.parametrize("axis", [0, 1])
 def test_running_means_stop_at_what_is_not_finite(rng, axis):
     array = rng.random((600, 700))

@@ -59,7 +59,9 @@ from fastconv.engine.ordered cimport (
     BESIDE, BLOCK, PIECES, STRETCH, WIDTH, Fast, Kernel, sums_across, sums_along,
     sums_of_kernel,
 )
-from fastconv.engine.running cimport ACROSS, PIECE, Lines, means_across, means_along
+from fastconv.engine.running cimport (
+    ACROSS, ALONG, Lines, means_across, means_along, means_of_plane,
+)
 from fastconv.engine.separable cimport DOWN, separable_tile
 from fastconv.engine.simd cimport *
 from fastconv.engine.store cimport bands_to_output, multiply_to_output, store_panel
@@ -724,12 +726,10 @@ cdef bint lines_of_block(
         if across:
             return means_across(source, target, places, &lines, <double *> NULL)
         if single and lines.given == FLOAT32:
-            return means_along(source, target, places, <float *> rows, &lines, <vf *> NULL,
-                               <vd *> NULL)
+            return means_along(source, target, places, &lines, <float *> NULL, <double *> NULL)
         if single:
-            return means_along(source, target, places, <float *> rows, &lines, <vf *> NULL,
-                               <vf *> NULL)
-        return means_along(source, target, places, rows, &lines, <vd *> NULL, <vd *> NULL)
+            return means_along(source, target, places, &lines, <float *> NULL, <float *> NULL)
+        return means_along(source, target, places, &lines, <double *> NULL, <double *> NULL)
     if across and single:
         sums_across(source, target, places, weights, parts, symmetry, halves, <float *> rows, fast,
                     &lines)
@@ -774,11 +774,11 @@ def run_lines(
     """
     cdef const char *source = address(given, False)
     cdef char *target = address(out, True)
-    cdef Py_ssize_t lanes = VECTOR_BYTES // (4 if single else 8)
     cdef const double *all_weights = NULL
     cdef const float *all_parts = NULL
-    cdef Py_ssize_t most = lanes
-    cdef Py_ssize_t i, room
+    cdef Py_ssize_t most
+    cdef Py_ssize_t room = 0
+    cdef Py_ssize_t i
     cdef Py_ssize_t spoilt = 0
     cdef Lines lines
     cdef Fast fast
@@ -792,14 +792,16 @@ def run_lines(
         all_weights = &weights[0]
     if parts is not None:
         all_parts = &parts[0]
-    if across:
-        most = (BESIDE * (2 if single else 1)) if all_weights else ACROSS
-    cdef Py_ssize_t blocks = numbers[2] * ((lines.count + most - 1) // most)
-    if all_weights:
-        room = (PIECES + lines.size) * BESIDE if across else STRETCH + lines.size + 2 * BESIDE
+    if all_weights == NULL:
+        most = ACROSS if across else ALONG
+    elif across:
+        most = BESIDE * (2 if single else 1)
+        room = (PIECES + lines.size) * BESIDE
     else:
-        room = 0 if across else (2 * PIECE + lines.size) * lanes
+        most = BESIDE
+        room = STRETCH + lines.size + 2 * BESIDE
     room = whole_lines(room + LINE)
+    cdef Py_ssize_t blocks = numbers[2] * ((lines.count + most - 1) // most)
     # Zeros: lines that are not there are computed, too.
     cdef double[::1] memory = np_zeros(threads * room + LINE)
     cdef double *rows = fast_sums(memory, room, threads, fast)
@@ -819,6 +821,66 @@ def run_lines(
                 i, source, target, &numbers[0], &places[0], all_weights, all_parts, halves,
                 symmetry, rows + omp_get_thread_num() * room + LINE,
                 <Fast *> (rows + omp_get_thread_num() * room), most, across, single, &lines)
+        end_arithmetic(before)
+    return spoilt == 0
+
+
+cdef bint block_of_plane(
+    Py_ssize_t index, const char *source, char *target, const Py_ssize_t *planes,
+    const Py_ssize_t *places_down, const Py_ssize_t *places_along, double *scratch, bint single,
+    const Lines *down, const Lines *along,
+) noexcept nogil:
+    """Block `index` of rows; `planes` has their strides, how many rows, and room for one."""
+    cdef Py_ssize_t blocks = (down.length + planes[2] - 1) // planes[2]
+    cdef Py_ssize_t top = index % blocks * planes[2]
+    cdef Py_ssize_t height = min(planes[2], down.length - top)
+    source += index // blocks * planes[0]
+    target += index // blocks * planes[1]
+    if single and down.given == FLOAT32:
+        return means_of_plane(source, target, places_down, places_along, top, height,
+                              <float *> scratch, planes[3], down, along, <double *> NULL)
+    if single:
+        return means_of_plane(source, target, places_down, places_along, top, height,
+                              <float *> scratch, planes[3], down, along, <float *> NULL)
+    return means_of_plane(source, target, places_down, places_along, top, height, scratch,
+                          planes[3], down, along, <double *> NULL)
+
+
+def run_planes(
+    given, out, Table numbers, Table places_down, Table places_along, double fill, int threads,
+    bint single,
+):
+    """Running means of planes along both axes in turn; filtering.py has that of `numbers`.
+
+    Returns whether all are finite.
+    """
+    cdef const char *source = address(given, False)
+    cdef char *target = address(out, True)
+    cdef Py_ssize_t spoilt = 0
+    cdef Py_ssize_t i
+    cdef Lines down, along
+    cdef arithmetic before = 0
+    memcpy(&down, &numbers[5], 10 * sizeof(Py_ssize_t))
+    memcpy(&along, &numbers[15], 10 * sizeof(Py_ssize_t))
+    down.fill = along.fill = fill
+    cdef Py_ssize_t blocks = numbers[0] * ((down.length + numbers[3] - 1) // numbers[3])
+    cdef Py_ssize_t room = whole_lines(13 * numbers[4])
+    cdef double[::1] memory = np_zeros(threads * room + LINE)
+    cdef double *scratch = aligned(memory)
+    if threads == 1:
+        with nogil:
+            before = begin_arithmetic()
+            for i in range(blocks):
+                spoilt += not block_of_plane(i, source, target, &numbers[1], &places_down[0],
+                                             &places_along[0], scratch, single, &down, &along)
+            end_arithmetic(before)
+        return spoilt == 0
+    with nogil, parallel(num_threads=threads):
+        before = begin_arithmetic()
+        for i in prange(blocks, schedule='static'):
+            spoilt += not block_of_plane(
+                i, source, target, &numbers[1], &places_down[0], &places_along[0],
+                scratch + omp_get_thread_num() * room, single, &down, &along)
         end_arithmetic(before)
     return spoilt == 0
 

@@ -5,25 +5,29 @@ In double precision and in the order of SciPy's uniform_filter1d:
     sum[i] = sum[i - 1] + (in - out),    mean[i] = sum[i] / size
 
 Sums of integers are exact; in single precision, too, if they are small. Lines are independent, so
-some of them go side by side: as they are where elements of neighbouring lines are neighbours in
-memory, else transposed, piece by piece.
+vectors are of some of them where elements of neighbouring lines are neighbours in memory; else
+some go through in turn, as a sum waits for the one before. Of planes both in one: a few rows of
+what the first pass makes at a time, so that only the input and the output are in memory.
 """
+
+from libc.string cimport memmove
 
 from fastconv.engine.lay_out cimport clip, copy_given
 from fastconv.engine.plan cimport *
 from fastconv.engine.simd cimport *
 from fastconv.engine.store cimport store_row
-from fastconv.engine.weights cimport transpose
 
 cdef enum:
-    # The most lines that go side by side, and elements of a piece of theirs.
+    # The most lines that go side by side.
     ACROSS = 256
+    # Lines that go in turn, and elements of a piece of them.
+    ALONG = 4
     PIECE = 128
 
 # What is summed up in, where that is not what waits in memory.
 ctypedef fused summed:
-    vf
-    vd
+    float
+    double
 
 # Lines: `count` of them, `across` bytes apart, of elements `along` bytes apart.
 cdef struct Lines:
@@ -44,33 +48,27 @@ cdef inline const real *taken(
         for j in range(lines.count):
             row[j] = <real> lines.fill
         return row
-    if real is double and lines.given == FLOAT64:
+    if real is double:
+        if lines.given == FLOAT64:
+            return <const real *> (source + place * lines.along_in)
+    elif lines.given == FLOAT32:
         return <const real *> (source + place * lines.along_in)
     copy_given(<char *> row, source + place * lines.along_in, lines.count, lines.across_in,
                lines.given, row)
     return row
 
 
-cdef inline void divide(
-    real *means, const real *sums, Py_ssize_t count, const Lines *lines,
-) noexcept nogil:
-    """Sums of integers are divided: a product may fall short of an integer.
+cdef inline summed mean_of(summed sum, summed size, summed weight, bint exact) noexcept nogil:
+    """Exact sums, of integers, are divided: a product may fall short of an integer.
 
     Small ones need not be. Half of one more is too little to make another integer of the mean,
     and much more than a product in single precision is off by.
     """
-    cdef real size = lines.size
-    cdef real weight = 1 / size
-    cdef Py_ssize_t j
-    if real is float:
-        for j in range(count):
-            means[j] = (sums[j] + (<float> 0.5 if sums[j] >= 0 else <float> -0.5)) * weight
-    elif lines.stored >= FLOAT32:
-        for j in range(count):
-            means[j] = sums[j] * weight
-    else:
-        for j in range(count):
-            means[j] = sums[j] / size
+    if not exact:
+        return sum * weight
+    if summed is float:
+        return (sum + (<float> 0.5 if sum >= 0 else <float> -0.5)) * weight
+    return sum / size
 
 
 cdef inline bint means_across(
@@ -82,7 +80,9 @@ cdef inline bint means_across(
     cdef real[ACROSS] row_out
     cdef const real *new
     cdef const real *old
+    cdef real weight = 1 / <real> lines.size
     cdef real test = 0
+    cdef bint exact = lines.stored < FLOAT32
     cdef Py_ssize_t i, j
     for j in range(lines.count):
         sums[j] = 0
@@ -96,7 +96,8 @@ cdef inline bint means_across(
             old = taken(<real *> row_out, source, places[i - 1], lines)
             for j in range(lines.count):
                 sums[j] += new[j] - old[j]
-        divide(<real *> row_in, <const real *> sums, lines.count, lines)
+        for j in range(lines.count):
+            row_in[j] = mean_of(sums[j], <real> lines.size, weight, exact)
         store_row(target + i * lines.along_out, lines.across_out, <const char *> row_in,
                   lines.count, lines.stored, kind)
     # What is not finite stays so to the end of its line.
@@ -109,13 +110,32 @@ cdef inline void places_around(
     real *row, const char *line, const Py_ssize_t *places, Py_ssize_t first, Py_ssize_t last,
     const Lines *lines,
 ) noexcept nogil:
-    """Some places of one line one by one, from the first to before the last: the border's."""
-    cdef Py_ssize_t i
-    for i in range(first, last):
-        row[i] = <real> lines.fill
-        if places[i] >= 0:
-            copy_given(<char *> (row + i), line + places[i] * lines.along_in, 1, 0, lines.given,
-                       row)
+    """Some places of one line, from the first to before the last: the border's.
+
+    These are mostly some neighbours, which are converted together.
+    """
+    cdef real[PIECE] some
+    cdef Py_ssize_t low, high, end, i
+    while first < last:
+        end = min(first + PIECE, last)
+        low = lines.length
+        high = -1
+        for i in range(first, end):
+            if places[i] >= 0:
+                low = min(low, places[i])
+                high = max(high, places[i])
+        if high - low < PIECE:
+            copy_given(<char *> some, line + low * lines.along_in, max(high - low + 1, 0),
+                       lines.along_in, lines.given, row)
+            for i in range(first, end):
+                row[i] = some[places[i] - low] if places[i] >= 0 else <real> lines.fill
+        else:
+            for i in range(first, end):
+                row[i] = <real> lines.fill
+                if places[i] >= 0:
+                    copy_given(<char *> (row + i), line + places[i] * lines.along_in, 1, 0,
+                               lines.given, row)
+        first = end
 
 
 cdef inline void places_of(
@@ -131,163 +151,229 @@ cdef inline void places_of(
     places_around(row, line, places + start, high, count, lines)
 
 
-cdef inline void piece_of(
-    real *piece, const char *source, const Py_ssize_t *places, Py_ssize_t start,
-    Py_ssize_t count, const Lines *lines, vector *kind,
-) noexcept nogil:
-    """The same of some lines, as [place][lanes]; the last line stands for those missing."""
-    cdef real[PIECE * MAX_LANES] rows
-    cdef Py_ssize_t lanes = VECTOR_BYTES // <Py_ssize_t> sizeof(real)
-    cdef Py_ssize_t next = start + count - lines.before
-    cdef Py_ssize_t j, at
-    for j in range(lanes):
-        # The hardware does not guess that the next piece of each line comes.
-        at = next * lines.along_in
-        while at < min(next + PIECE, lines.length) * lines.along_in:
-            PREFETCH_FAR(source + min(j, lines.count - 1) * lines.across_in + at)
-            at += max(LINE, lines.along_in)
-        places_of(&rows[j * PIECE], source + min(j, lines.count - 1) * lines.across_in, places,
-                  start, count, lines)
-    transpose(<char *> piece, VECTOR_BYTES, <const char *> rows, PIECE * sizeof(real),
-              PIECE // lanes, <int> lanes, kind)
+cdef inline bint is_kept(Py_ssize_t number, Py_ssize_t stride, real *_) noexcept nogil:
+    """Whether elements in memory are side by side and as they are summed up."""
+    return stride == sizeof(real) and number == (FLOAT32 if sizeof(real) == 4 else FLOAT64)
 
 
-cdef inline void put_piece(
-    char *target, const real *piece, Py_ssize_t count, const Lines *lines, vector *kind,
+cdef inline void pieces_of(
+    const real **at, real *pieces, const char *source, const Py_ssize_t *places, Py_ssize_t start,
+    Py_ssize_t count, const Lines *lines,
 ) noexcept nogil:
-    """The same way back."""
-    cdef real[PIECE * MAX_LANES] rows
-    cdef Py_ssize_t lanes = VECTOR_BYTES // <Py_ssize_t> sizeof(real)
+    """Where the same is of ALONG lines: converted, or in place if it is so and inside.
+
+    The last line stands for those missing.
+    """
+    cdef Py_ssize_t first = start - lines.before
+    cdef bint kept = is_kept(lines.given, lines.along_in, pieces)
+    cdef const char *line
     cdef Py_ssize_t i
-    for i in range(PIECE // lanes):
-        transpose(<char *> &rows[i * lanes], PIECE * sizeof(real),
-                  <const char *> &piece[i * lanes * lanes], VECTOR_BYTES, 1, <int> lanes, kind)
-    for i in range(lines.count):
-        store_row(target + i * lines.across_out, lines.along_out, <const char *> &rows[i * PIECE],
-                  count, lines.stored, <real *> NULL)
+    for i in range(ALONG):
+        line = source + min(i, lines.count - 1) * lines.across_in
+        if kept and first >= 0 and first + count <= lines.length:
+            at[i] = <const real *> line + first
+        else:
+            at[i] = pieces + i * PIECE
+            places_of(pieces + i * PIECE, line, places, start, count, lines)
 
 
-cdef inline void add_places(summed *sums, const real *piece, Py_ssize_t count) noexcept nogil:
-    """So many places of all lines to their sums."""
-    cdef Py_ssize_t most = VECTOR_BYTES // <Py_ssize_t> sizeof(real) // LANES(sums[0])
-    cdef summed x[1]
-    cdef Py_ssize_t _i
-    cdef int v
-    for _i in range(count):
-        for v in range(most):
-            LOAD_WIDENED(x[0], piece)
-            sums[v] = sums[v] + x[0]
-            piece += LANES(x[0])
-
-
-cdef inline void put_sums(
-    real *means, const summed *sums, const summed *weight, bint exact,
+cdef inline void fetch_ahead(
+    const char *source, Py_ssize_t place, const Lines *lines,
 ) noexcept nogil:
-    """Means; sums that are exact, which `divide` divides later, as they are."""
-    cdef Py_ssize_t most = VECTOR_BYTES // <Py_ssize_t> sizeof(real) // LANES(sums[0])
-    cdef summed x[1]
-    cdef int v
-    for v in range(most):
-        x[0] = sums[v] if exact else sums[v] * weight[0]
-        STORE_NARROWED(means, x[0])
-        means += LANES(x[0])
+    """The hardware does not guess that the next piece of each line comes."""
+    cdef Py_ssize_t first = (place - lines.before) * lines.along_in
+    cdef Py_ssize_t last = min(place - lines.before + PIECE, lines.length) * lines.along_in
+    cdef Py_ssize_t i, at
+    if lines.along_in < LINE:
+        for i in range(lines.count):
+            at = max(first, 0)
+            while at < last:
+                PREFETCH_FAR(source + i * lines.across_in + at)
+                at += LINE
+
+
+cdef inline void add_next(summed *sum, summed *window) noexcept nogil:
+    """What the window gains there becomes its sum; one by one, or vectors would have one each."""
+    sum[0] += window[0]
+    ROUNDED(sum[0])
+    window[0] = sum[0]
 
 
 cdef inline void slide(
-    real *means, summed *sums, const real *new, const real *old, Py_ssize_t count,
-    const summed *weight, bint exact,
+    real **means, summed *sums, const real **new, const real **old, Py_ssize_t count, summed size,
+    bint exact,
 ) noexcept nogil:
-    """Windows of all lines by so many places, one after the other."""
-    cdef Py_ssize_t lanes = VECTOR_BYTES // <Py_ssize_t> sizeof(real)
-    cdef Py_ssize_t half = LANES(sums[0])
-    cdef summed first[1]
-    cdef summed second[1]
-    cdef summed x[1]
-    cdef summed y[1]
-    cdef Py_ssize_t _i
-    first[0] = sums[0]
-    second[0] = sums[1]
-    for _i in range(count):
-        LOAD_WIDENED(x[0], new)
-        LOAD_WIDENED(y[0], old)
-        first[0] = first[0] + (x[0] - y[0])
-        y[0] = first[0] if exact else first[0] * weight[0]
-        STORE_NARROWED(means, y[0])
-        if half < lanes:
-            LOAD_WIDENED(x[0], (new + half))
-            LOAD_WIDENED(y[0], (old + half))
-            second[0] = second[0] + (x[0] - y[0])
-            y[0] = second[0] if exact else second[0] * weight[0]
-            STORE_NARROWED((means + half), y[0])
-        means += lanes
-        new += lanes
-        old += lanes
-    sums[0] = first[0]
-    sums[1] = second[0]
-
-
-ctypedef void (*slide_t)(
-    void *, void *, const void *, const void *, Py_ssize_t, const void *, bint,
-) noexcept nogil
+    """Windows of ALONG lines by so many places, at most PIECE."""
+    cdef summed[ALONG * PIECE] windows
+    cdef summed weight = 1 / size
+    cdef summed a = sums[0]
+    cdef summed b = sums[1]
+    cdef summed c = sums[2]
+    cdef summed d = sums[3]
+    cdef const real *row_in
+    cdef const real *row_out
+    cdef real *row
+    cdef Py_ssize_t i, r
+    for r in range(ALONG):
+        row_in = new[r]
+        row_out = old[r]
+        for i in range(count):
+            windows[r * PIECE + i] = <summed> row_in[i] - <summed> row_out[i]
+    for i in range(count):
+        add_next(&a, &windows[i])
+        add_next(&b, &windows[PIECE + i])
+        add_next(&c, &windows[2 * PIECE + i])
+        add_next(&d, &windows[3 * PIECE + i])
+    for r in range(ALONG):
+        row = means[r]
+        for i in range(count):
+            row[i] = <real> mean_of(windows[r * PIECE + i], size, weight, exact)
+    sums[0] = a
+    sums[1] = b
+    sums[2] = c
+    sums[3] = d
 
 
 cdef inline bint means_along(
-    const char *source, char *target, const Py_ssize_t *places, real *ring, const Lines *lines,
-    vector *kind, summed *_,
+    const char *source, char *target, const Py_ssize_t *places, const Lines *lines,
+    real *kind, summed *_,
 ) noexcept nogil:
-    """Lines that lie one after the other, as many as there are lanes, or less.
-
-    The elements of a window wait in a ring, which has room for 2 * PIECE more of them. Floats may
-    be summed up as doubles.
-    """
-    cdef real[PIECE * MAX_LANES] means
-    cdef summed sums[2]
-    cdef summed weight[1]
-    cdef Py_ssize_t lanes = VECTOR_BYTES // <Py_ssize_t> sizeof(real)
-    cdef Py_ssize_t room = (lines.size + 2 * PIECE - 1) // PIECE * PIECE
-    cdef Py_ssize_t all_places = lines.length + lines.size - 1
+    """ALONG lines that lie one after the other, or less. Floats may be summed up as doubles."""
+    cdef real[ALONG * PIECE] pieces
+    cdef real[ALONG * PIECE] more
+    cdef real[ALONG * PIECE] results
+    cdef const real *new[ALONG]
+    cdef const real *old[ALONG]
+    cdef real *means[ALONG]
+    cdef summed[ALONG] sums
     cdef bint exact = lines.stored < FLOAT32
+    cdef bint kept = is_kept(lines.stored, lines.along_out, kind)
     cdef Py_ssize_t start = 0
-    cdef Py_ssize_t oldest = 0
-    cdef double test = 0
-    cdef Py_ssize_t count, done, i, run
-    cdef real *piece
-    cdef slide_t slides = <slide_t> slide[real, summed]
-    cdef int v
-    # A function of its own: in here, registers are full of what transposes.
-    OPAQUE(slides)
-    FILL(weight[0], 1. / lines.size)
-    for v in range(2):
-        FILL(sums[v], 0)
-    while start < all_places:
-        count = min(PIECE, all_places - start)
-        piece = ring + start % room * lanes
-        piece_of(piece, source, places, start, count, lines, kind)
-        # The first sum of a line has all of its window to come.
-        i = max(min(lines.size - 1 - start, count), 0)
-        add_places(sums, <const real *> piece, i)
-        done = 0
-        if start + i == lines.size - 1 and i < count:
-            add_places(sums, <const real *> piece + i * lanes, 1)
-            put_sums(<real *> means, sums, weight, exact)
-            i += 1
-            done = 1
-        while i < count:
-            run = min(count - i, room - oldest)
-            slides(&means[done * lanes], sums, <const real *> piece + i * lanes,
-                   <const real *> ring + oldest * lanes, run, weight, exact)
-            oldest = oldest + run if oldest + run < room else 0
-            done += run
-            i += run
-        if done:
-            if exact:
-                divide(<real *> means, <const real *> means, done * lanes, lines)
-            put_piece(target + max(start - lines.size + 1, 0) * lines.along_out,
-                      <const real *> means, done, lines, kind)
+    cdef summed test = 0
+    cdef Py_ssize_t count, i, j
+    cdef char *line
+    for i in range(ALONG):
+        sums[i] = 0
+    while start < lines.size - 1:
+        count = min(PIECE, lines.size - 1 - start)
+        pieces_of(new, pieces, source, places, start, count, lines)
+        for j in range(count):
+            for i in range(ALONG):
+                sums[i] += new[i][j]
         start += count
-    for i in range(lanes):
-        if summed is vd:
-            test += (<double *> sums)[i] * 0
+    start = 0
+    while start < lines.length:
+        count = min(PIECE, lines.length - start)
+        fetch_ahead(source, start + lines.size - 1 + count, lines)
+        pieces_of(new, pieces, source, places, start + lines.size - 1, count, lines)
+        if start:
+            pieces_of(old, more, source, places, start - 1, count, lines)
         else:
-            test += (<float *> sums)[i] * 0
+            # The first window has nothing to lose.
+            pieces_of(old, &more[1], source, places, 0, count - 1, lines)
+            for i in range(ALONG):
+                memmove(&more[i * PIECE + 1], old[i], (count - 1) * sizeof(real))
+                more[i * PIECE] = 0
+                old[i] = &more[i * PIECE]
+        for i in range(ALONG):
+            means[i] = &results[i * PIECE]
+            if kept and i < lines.count:
+                means[i] = <real *> (target + i * lines.across_out) + start
+        slide(means, sums, new, old, count, <summed> lines.size, exact)
+        if not kept:
+            for i in range(lines.count):
+                line = target + i * lines.across_out + start * lines.along_out
+                store_row(line, lines.along_out, <const char *> means[i], count, lines.stored,
+                          kind)
+        start += count
+    for i in range(ALONG):
+        test += sums[i] * 0
+    return test == 0
+
+
+cdef inline void row_of_means(
+    real *row, const real *new, const real *old, summed *sums, const Py_ssize_t *places,
+    bint exact, const Lines *down, const Lines *along,
+) noexcept nogil:
+    """The next mean down each column, as the second pass sees it, with its border."""
+    cdef real *middle = row + along.before
+    cdef summed size = down.size
+    cdef summed weight = 1 / size
+    cdef Py_ssize_t j
+    for j in range(along.length):
+        sums[j] += <summed> new[j] - <summed> old[j]
+        if exact:
+            middle[j] = <real> <int> mean_of(sums[j], size, weight, True)
+        else:
+            middle[j] = <real> mean_of(sums[j], size, weight, False)
+    for j in range(along.before):
+        row[j] = middle[places[j]] if places[j] >= 0 else <real> along.fill
+    for j in range(along.before + along.length, along.length + along.size - 1):
+        row[j] = middle[places[j]] if places[j] >= 0 else <real> along.fill
+
+
+cdef inline bint means_of_plane(
+    const char *source, char *target, const Py_ssize_t *places_down,
+    const Py_ssize_t *places_along, Py_ssize_t top, Py_ssize_t height, real *scratch,
+    Py_ssize_t pitch, const Lines *down, const Lines *along, summed *_,
+) noexcept nogil:
+    """Rows top .. top + height of means down and along; `scratch` has room for 13 rows.
+
+    Returns whether all have been finite.
+    """
+    cdef real *new_row = scratch
+    cdef real *old_row = scratch + pitch
+    cdef real *rows = scratch + 2 * pitch
+    cdef real *means = scratch + (2 + ALONG) * pitch
+    cdef real *zeros = scratch + (2 + 2 * ALONG) * pitch
+    cdef summed *sums = <summed *> (zeros + pitch)
+    cdef summed[ALONG] totals
+    cdef const real *ahead[ALONG]
+    cdef const real *behind[ALONG]
+    cdef real *results[ALONG]
+    cdef const real *new
+    cdef const real *old
+    cdef bint exact = along.stored < FLOAT32
+    cdef summed size = along.size
+    cdef summed test = 0
+    cdef Py_ssize_t width = along.length
+    cdef Py_ssize_t y = 0
+    cdef Py_ssize_t some, r, i
+    for i in range(width):
+        sums[i] = zeros[i] = 0
+    for r in range(down.size - 1):
+        new = taken(new_row, source, places_down[top + r], down)
+        for i in range(width):
+            sums[i] += <summed> new[i]
+    while y < height:
+        some = min(ALONG, height - y)
+        for r in range(some):
+            new = taken(new_row, source, places_down[top + y + r + down.size - 1], down)
+            # The first window has nothing to lose.
+            old = zeros
+            if y + r:
+                old = taken(old_row, source, places_down[top + y + r - 1], down)
+            row_of_means(rows + r * pitch, new, old, sums, places_along, exact, down, along)
+        for r in range(ALONG):
+            totals[r] = 0
+        for i in range(along.size):
+            for r in range(ALONG):
+                totals[r] += <summed> rows[r * pitch + i]
+        for r in range(ALONG):
+            means[r * pitch] = <real> mean_of(totals[r], size, 1 / size, exact)
+        i = 0
+        while i < width - 1:
+            for r in range(ALONG):
+                ahead[r] = rows + r * pitch + along.size + i
+                behind[r] = rows + r * pitch + i
+                results[r] = means + r * pitch + 1 + i
+            slide(results, totals, ahead, behind, min(PIECE, width - 1 - i), size, exact)
+            i += PIECE
+        for r in range(some):
+            store_row(target + (top + y + r) * along.across_out, along.along_out,
+                      <const char *> (means + r * pitch), width, along.stored, scratch)
+            test += totals[r] * 0
+        y += some
+    for i in range(width):
+        test += sums[i] * 0
     return test == 0

@@ -59,9 +59,6 @@ typedef vd vdu __attribute__((aligned(1), may_alias));
 #define ROUNDED(v) __asm__("" : "+m"(v))
 #endif
 
-/* Nor into a pointer, as to a function that it must not merge with its caller. */
-#define OPAQUE(p) __asm__("" : "+r"(p))
-
 /* The first n bytes of a vector, whole elements: nothing else is read or written.
  * (Masks are of 4 bytes: masked stores of single bytes are slow on Zen 4, and all of them on
  * older ones, so AVX2 has masked loads alone.)
@@ -115,23 +112,18 @@ static inline vd load_masked_d(const char *p, mask m) { return (vd)load_masked_f
 #endif
 #define LOAD_MASKED(v, p, m) ((v) = _Generic((v), vf: load_masked_f, vd: load_masked_d)((p), (m)))
 
-/* A vector of floats or doubles from memory and back; doubles, too, that are floats there. PAIR:
- * the sum, or the difference, of two in memory as doubles. */
+/* A vector of floats or doubles from memory; doubles, too, that are floats there. PAIR: the sum, or
+ * the difference, of two in memory as doubles. */
 typedef float vfh __attribute__((vector_size(VECTOR_BYTES / 2)));
 typedef vfh vfhu __attribute__((aligned(1), may_alias));
 static inline vf same_f(const void *p) { return *(const vfu *)p; }
 static inline vd same_d(const double *p) { return *(const vdu *)p; }
 #if defined(__AVX512F__)                /* GCC 12 converts halves one by one */
 static inline vd to_doubles(vfh v) { return (vd)_mm512_cvtps_pd((__m256)v); }
-static inline vfh to_floats(vd v) { return (vfh)_mm512_cvtpd_ps((__m512d)v); }
 #else
 static inline vd to_doubles(vfh v) { return __builtin_convertvector(v, vd); }
-static inline vfh to_floats(vd v) { return __builtin_convertvector(v, vfh); }
 #endif
 static inline vd widened(const float *p) { return to_doubles(*(const vfhu *)p); }
-static inline void put_f(void *p, vf v) { *(vfu *)p = v; }
-static inline void put_d(double *p, vd v) { *(vdu *)p = v; }
-static inline void put_narrowed(float *p, vd v) { *(vfhu *)p = to_floats(v); }
 static inline vd pair_f(const float *p, const float *q, int sign)
 {
     vfh x = *(const vfhu *)p, y = *(const vfhu *)q;
@@ -145,8 +137,6 @@ static inline vd pair_d(const double *p, const double *q, int sign)
 #define LOAD_WIDENED(v, p) \
     ((v) = _Generic((v), vf: same_f, \
                     vd: _Generic((p), const float *: widened, const double *: same_d))(p))
-#define STORE_NARROWED(p, v) \
-    _Generic((v), vf: put_f, vd: _Generic((p), float *: put_narrowed, double *: put_d))(p, v)
 #define LOAD_PAIR(v, p, q, sign) \
     ((v) = _Generic((p), const float *: pair_f, const double *: pair_d)(p, q, sign))
 
