@@ -921,12 +921,14 @@ def run_kernel(
     """
     cdef const char *source = address(given, False)
     cdef char *target = address(out, True)
-    cdef const float *fast_weights = NULL if quick is None else &quick[0]
+    cdef const float *fast_weights = NULL
     cdef Kernel kernel
     cdef Lines lines
     cdef Fast fast
     cdef arithmetic before = 0
     cdef Py_ssize_t i
+    if quick is not None:
+        fast_weights = &quick[0]
     memset(&fast, 0, sizeof(Fast))
     memcpy(&kernel, &numbers[0], sizeof(Kernel))
     memcpy(&lines, &numbers[6], 10 * sizeof(Py_ssize_t))

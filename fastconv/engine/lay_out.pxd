@@ -111,7 +111,7 @@ cdef inline void convert(
         (<real *> target)[i] = <real> (<const number *> (source + i * stride))[0]
 
 
-cdef inline void copy_given(
+cdef inline void copy_numbers(
     char *target, const char *source, Py_ssize_t count, Py_ssize_t stride, Py_ssize_t given,
     real *kind,
 ) noexcept nogil:
@@ -136,6 +136,21 @@ cdef inline void copy_given(
         convert(target, source, count, stride, <unsigned long long *> NULL, kind)
     elif given == INT64:
         convert(target, source, count, stride, <long long *> NULL, kind)
+
+
+ctypedef void (*copy_t)(
+    char *, const char *, Py_ssize_t, Py_ssize_t, Py_ssize_t, const void *,
+) noexcept nogil
+
+
+cdef inline void copy_given(
+    char *target, const char *source, Py_ssize_t count, Py_ssize_t stride, Py_ssize_t given,
+    real *kind,
+) noexcept nogil:
+    """The same, not inlined."""
+    cdef copy_t copy_out_of_line = <copy_t> copy_numbers[real]
+    OPAQUE(copy_out_of_line)
+    copy_out_of_line(target, source, count, stride, given, kind)
 
 
 cdef inline bint is_given(const Plan *plan, real *_) noexcept nogil:

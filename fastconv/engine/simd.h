@@ -59,6 +59,10 @@ typedef vd vdu __attribute__((aligned(1), may_alias));
 #define ROUNDED(v) __asm__("" : "+m"(v))
 #endif
 
+/* Nor into a pointer to a function, which it must not merge with its callers: all others are inlined
+ * wherever they are called, so those that are large, and called for whole rows, had better not be. */
+#define OPAQUE(p) __asm__("" : "+r"(p))
+
 /* The first n bytes of a vector, whole elements: nothing else is read or written.
  * (Masks are of 4 bytes: masked stores of single bytes are slow on Zen 4, and all of them on
  * older ones, so AVX2 has masked loads alone.)

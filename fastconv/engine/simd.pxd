@@ -16,6 +16,7 @@ cdef extern from "simd.h" nogil:
     void PREFETCH(...)
     void PREFETCH_FAR(...)
     void ROUNDED(...)
+    void OPAQUE(...)
     void STORE_PART(...)
     void LOAD_PART(...)
     void MASK(...)

@@ -39,7 +39,7 @@ cdef inline void convert(
         row[i] = cut_off(x[i], row)
 
 
-cdef inline void store_row(
+cdef inline void store_numbers(
     char *target, Py_ssize_t stride, const char *source, Py_ssize_t count, Py_ssize_t stored,
     real *kind,
 ) noexcept nogil:
@@ -64,6 +64,21 @@ cdef inline void store_row(
         convert(target, stride, source, count, <unsigned long long *> NULL, kind)
     elif stored == INT64:
         convert(target, stride, source, count, <long long *> NULL, kind)
+
+
+ctypedef void (*store_t)(
+    char *, Py_ssize_t, const char *, Py_ssize_t, Py_ssize_t, const void *,
+) noexcept nogil
+
+
+cdef inline void store_row(
+    char *target, Py_ssize_t stride, const char *source, Py_ssize_t count, Py_ssize_t stored,
+    real *kind,
+) noexcept nogil:
+    """The same, not inlined."""
+    cdef store_t store_out_of_line = <store_t> store_numbers[real]
+    OPAQUE(store_out_of_line)
+    store_out_of_line(target, stride, source, count, stored, kind)
 
 
 cdef inline void store_panel(
