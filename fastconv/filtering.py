@@ -34,6 +34,8 @@ _PASS = 8
 _SPARSE = 400
 #: By how many elements of a row at a time a kernel is summed up.
 _WIDEST = 64
+#: Up to how many products the order of sums is SciPy's where it need not be: that is prepared.
+_SOON = 1 << 14
 #: How much of a unit sums may be in doubt in that are computed fast.
 _DOUBT = 1 / 128
 #: What no sums exceed that are computed so.
@@ -304,6 +306,9 @@ def planes(array, passes, fill, out):
     single = _is_single_mean(array, max(sizes), fill, out)
     if array.dtype != out.dtype or not (single or array.dtype == _FLOAT64):
         return None
+    if array.dtype.kind in "iu" and not _in_range(fill, array.dtype):
+        # What the first pass makes of it would wrap around.
+        return None
     *outer, height, width = array.shape
     tables = _plane_tables(
         math.prod(outer), height, width, array.strides[-2:], tuple(sizes), array.dtype,
@@ -559,6 +564,11 @@ def _largest_of(dtype):
     return 1 << 8 * dtype.itemsize - (dtype.kind == "i")
 
 
+def _in_range(number, dtype):
+    info = np.iinfo(dtype)
+    return info.min <= number <= info.max
+
+
 def _largest(array):
     """A bound of the absolute values: that of the dtype, if it is small."""
     if array.dtype.itemsize <= 2:
@@ -696,7 +706,7 @@ def integer_kernel(array, weights, pads, border, fill, dtype):
         weights.tobytes(), weights.shape, _largest(array), fill, dtype,
         array.size * weights.size > 1 << 16,
     )  # fmt: skip
-    if not compute:
+    if not compute or (fits and array.size * weights.size <= _SOON):
         return _rounded_kernel(array, weights, pads, border, fill, dtype) if fits else None
     out = np.empty(array.shape, dtype)
     if factors and (border != "zeros" or fill == 0):

@@ -92,6 +92,8 @@ _INTEGERS = {"?": True, "b": True, "B": True, "h": True, "H": True} | dict.fromk
 _REALS = {"f": True, "d": False}
 _COMPLEX = {"F": True, "D": False}
 _KNOWN = _INTEGERS | _REALS | _COMPLEX
+#: Those of few conditions.
+_PLAIN = "bBhHfd"
 
 
 def _operation(
@@ -353,19 +355,23 @@ def _plain(input: Any, weights: Any, mode: Any, cval: Any) -> NDArray[Any] | Non
         type(input) is not np.ndarray
         or type(weights) is not np.ndarray
         or type(cval) is not float
-        or input.dtype.char not in _REALS
+        or input.dtype.char not in _PLAIN
         or weights.dtype.char not in _REALS
         or not (input.dtype.isnative and weights.dtype.isnative)
         or not 0 < input.size * weights.size <= _LITTLE
         or input.ndim != weights.ndim
-        or input.ndim > 3
+        or not 0 < input.ndim <= 3
         or (border := _border(mode)) is None
         or (border == "zeros" and cval != 0)
-        or np.count_nonzero(weights) < weights.size
     ):
         return None
     pads = tuple([(k // 2, k - 1 - k // 2) for k in weights.shape])
-    result: NDArray[Any] = correlation.correlate(input, weights, pads, border, dtype=input.dtype)
+    result: NDArray[Any] | None = None
+    if input.dtype.char not in _REALS:
+        if weights.dtype.char == "d":
+            result = filtering.integer_kernel(input, weights, pads, border, 0.0, input.dtype)
+    elif np.count_nonzero(weights) == weights.size:
+        result = correlation.correlate(input, weights, pads, border, dtype=input.dtype)
     return result
 
 

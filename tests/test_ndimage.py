@@ -825,6 +825,18 @@ def test_means_of_planes(rng, dtype, mode, sizes):
         assert abs(outs[0] - expected.astype(float)).max() <= allowed
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "int16"])
+@pytest.mark.parametrize("cval", [300.0, -5.0, 255.0, 256.0, -129.0, 70000.0, -40000.0, 2.5])
+def test_constants_that_the_dtype_does_not_hold(rng, dtype, cval):
+    info = np.iinfo(dtype)
+    array = rng.integers(info.min, info.max, (3, 40, 70), dtype, endpoint=True)
+    options = {"mode": "constant", "cval": cval}
+    for size in (3, 9, 31):
+        agree("uniform_filter", array, size, axes=(1, 2), **options)
+        agree("gaussian_filter", array, size / 9, axes=(1, 2), **options)
+        agree("correlate", array[0], np.full((3, size), 0.3 / size), **options)
+
+
 def test_means_of_planes_that_are_not_finite(rng):
     array = rng.random((600, 700))
     array[200, 300] = np.nan
