@@ -825,6 +825,24 @@ def test_means_of_planes(rng, dtype, mode, sizes):
         assert abs(outs[0] - expected.astype(float)).max() <= allowed
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "float32", "float64"])
+def test_long_means_of_views(rng, dtype):
+    """Elements that are not side by side, nor whole in memory, are not taken for such."""
+    size = 350 * 500 * np.dtype(dtype).itemsize
+    array = np.zeros(size + 1, np.uint8)[1:].view(dtype).reshape(350, 500)
+    array[...] = rng.random(array.shape) * 100
+    allowed = {"float32": 1e-4, "float64": 1e-12}.get(dtype, 0)
+    repeated = np.broadcast_to(array[:1], array.shape)
+    for view in (array, array[:, ::3], array[::-1, ::-1], array.T, repeated, array[:, ::100]):
+        plain = view.astype(float) if allowed else view.copy()
+        for axis in (0, 1):
+            expected = scipys.uniform_filter1d(plain, 45, axis)
+            actual = ndimage.uniform_filter1d(view, 45, axis)
+            assert abs(actual - expected.astype(float)).max() <= allowed
+        expected = scipys.uniform_filter(plain, (31, 33)).astype(float)
+        assert abs(ndimage.uniform_filter(view, (31, 33)) - expected).max() <= allowed
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "int16"])
 @pytest.mark.parametrize("cval", [300.0, -5.0, 255.0, 256.0, -129.0, 70000.0, -40000.0, 2.5])
 def test_constants_that_the_dtype_does_not_hold(rng, dtype, cval):

@@ -272,7 +272,7 @@ cdef inline void sums_across(
             at = 0
             while at < bytes:
                 PREFETCH(next + at)
-                at += LINE
+                at += max(LINE, lines.across_in)
             PREFETCH(next + bytes - 1)
             taken(rows + i * beside, source, places[start + i], lines)
         for i in range(count):

@@ -39,6 +39,11 @@ cdef struct Lines:
     double fill
 
 
+cdef inline bint is_kept(Py_ssize_t number, Py_ssize_t stride, real *_) noexcept nogil:
+    """Whether elements in memory are side by side and as they are summed up."""
+    return stride == sizeof(real) and number == (FLOAT32 if sizeof(real) == 4 else FLOAT64)
+
+
 cdef inline const real *taken(
     real *row, const char *source, Py_ssize_t place, const Lines *lines,
 ) noexcept nogil:
@@ -48,10 +53,7 @@ cdef inline const real *taken(
         for j in range(lines.count):
             row[j] = <real> lines.fill
         return row
-    if real is double:
-        if lines.given == FLOAT64:
-            return <const real *> (source + place * lines.along_in)
-    elif lines.given == FLOAT32:
+    if is_kept(lines.given, lines.across_in, row):
         return <const real *> (source + place * lines.along_in)
     copy_given(<char *> row, source + place * lines.along_in, lines.count, lines.across_in,
                lines.given, row)
@@ -149,11 +151,6 @@ cdef inline void places_of(
     copy_given(<char *> (row + low), line + (start + low - lines.before) * lines.along_in,
                high - low, lines.along_in, lines.given, row)
     places_around(row, line, places + start, high, count, lines)
-
-
-cdef inline bint is_kept(Py_ssize_t number, Py_ssize_t stride, real *_) noexcept nogil:
-    """Whether elements in memory are side by side and as they are summed up."""
-    return stride == sizeof(real) and number == (FLOAT32 if sizeof(real) == 4 else FLOAT64)
 
 
 cdef inline void pieces_of(
