@@ -343,10 +343,9 @@ def _is_single_mean(array, size, fill, out):
 
     Small integers are told apart in it: see running.pxd. Floats wait as they are.
     """
-    if array.dtype.kind not in "iu" or out.dtype.kind not in "iu" or array.dtype.itemsize > 2:
-        return array.dtype == out.dtype == _FLOAT32
-    largest = max(_largest(array), abs(fill))
-    return float(fill).is_integer() and largest * size < _TOLD
+    if out.dtype.kind in "iu":
+        return _small(array.dtype, fill) * size < _TOLD
+    return array.dtype == out.dtype == _FLOAT32
 
 
 def _lines_of(array, axis):
@@ -375,9 +374,7 @@ def _by_lines(array, axis, size, pads, border, fill, out, weights=None, symmetry
     if weights is None:
         single = _is_single_mean(array, size, fill, out)
     else:
-        if array.dtype.itemsize <= 2 and float(fill).is_integer():
-            largest = max(_largest(array), abs(fill))
-            fast = _fast_line(weights.tobytes(), symmetry, largest)
+        fast = _fast_line(weights.tobytes(), symmetry, _small(array.dtype, fill))
         single = fast[0] is not None
     threads = planning.worth(get_num_threads(), array.size * (4 if weights is None else size))
     if threads > 1:
@@ -403,15 +400,23 @@ def _line_tables(
     return np.array(numbers, np.intp), sources(shape[1], pads, border)
 
 
-def _fast(bound, error):
-    """The units of fast sums within a bound, that are off by no more: (bits, doubt), if these tell.
+def _small(dtype, fill):
+    """What no element, nor what is around, exceeds; inf if they are not all small integers."""
+    if dtype.kind not in "iu" or dtype.itemsize > 2 or not float(fill).is_integer():
+        return math.inf
+    return max(_largest_of(dtype), abs(fill))
+
+
+def _fast(weights, largest, rounded):
+    """The units of fast sums, (bits, doubt), if they tell; `rounded` is what of weights is inexact.
 
     Units are cut off, too, of both parts of a sum, and what is in doubt is so on both sides.
     """
+    bound = largest * np.abs(weights).sum()
     if not bound < _TOLD:
         return None
     bits = 29 - math.ceil(math.log2(bound + 1))
-    doubt = 2 * (math.ceil(error * (1 << bits)) + 2)
+    doubt = 2 * (math.ceil(_rounding(rounded, largest) * (1 << bits)) + 2)
     return (bits, doubt) if doubt < _DOUBT * (1 << bits) else None
 
 
@@ -429,18 +434,20 @@ def _fast_line(weights, symmetry, largest):
     those of the second ones', which are small. The weights are None if too much would be in doubt.
     """
     weights = np.frombuffer(weights)
-    bound = largest * np.abs(weights).sum()
     none = None, False, 0, 0
-    if not 0 < bound < _TOLD:
+    if largest == math.inf or not weights.any():
         return none
     kept = weights.size // 2 + 1 if symmetry else weights.size
-    fast = _fast(bound, _rounding(weights, largest))
+    fast = _fast(weights, largest, weights)
     if fast and symmetry >= 0:
         return np.ldexp(weights[:kept], fast[0]).astype(np.float32), False, *fast
+    bound = largest * np.abs(weights).sum()
+    if not bound < _TOLD:
+        return none
     unit = 2.0 ** math.ceil(math.log2(bound * 1.25) - 24)
     heads = np.rint(weights / unit) * unit
     tails = weights - heads
-    fast = _fast(bound, _rounding(tails, largest))
+    fast = _fast(weights, largest, tails)
     if not fast or largest * np.abs(heads).sum() > unit * (1 << 24):
         return none
     parts = np.ldexp(np.stack([heads, tails], 1)[:kept].ravel(), fast[0])
@@ -706,8 +713,10 @@ def integer_kernel(array, weights, pads, border, fill, dtype):
         weights.tobytes(), weights.shape, _largest(array), fill, dtype,
         array.size * weights.size > 1 << 16,
     )  # fmt: skip
-    if not compute or (fits and array.size * weights.size <= _SOON):
-        return _rounded_kernel(array, weights, pads, border, fill, dtype) if fits else None
+    if not fits:
+        return None
+    if not compute or array.size * weights.size <= _SOON:
+        return _rounded_kernel(array, weights, pads, border, fill, dtype)
     out = np.empty(array.shape, dtype)
     if factors and (border != "zeros" or fill == 0):
         passes = [(axis, w, pads[axis], border) for axis, w in factors.items()]
@@ -806,13 +815,11 @@ def _ordered(
 
 def _fast_kernel(weights, given, fill):
     """What run_kernel takes for fast sums: weights, or None if there are none; bits, doubt."""
-    if weights.size and given.itemsize <= 2 and float(fill).is_integer():
-        largest = max(_largest_of(given), abs(fill))
-        bound = largest * np.abs(weights).sum()
-        fast = _fast(bound, _rounding(weights, largest))
-        if fast:
-            return np.ldexp(weights, fast[0]).astype(np.float32), fast
-    return None, (0, 0)
+    largest = _small(given, fill)
+    fast = _fast(weights, largest, weights) if weights.size and largest < math.inf else None
+    if not fast:
+        return None, (0, 0)
+    return np.ldexp(weights, fast[0]).astype(np.float32), fast
 
 
 def _offsets(size, stride):
