@@ -221,6 +221,24 @@ static inline vd odd_d(vd a, vd b) { return SHUFFLE_64(a, b, ODD_64); }
 #define ZIP_LOW(v, a, b) ((v) = _Generic((v), vf: zip_low_f, vd: zip_low_d)(a, b))
 #define ZIP_HIGH(v, a, b) ((v) = _Generic((v), vf: zip_high_f, vd: zip_high_d)(a, b))
 
+/* A vector to every other place of memory; what is between is not touched. Where no store does that,
+ * SPREADS is 0. */
+#if defined(__AVX512F__)
+#define SPREADS 1
+#define STORE_SPREAD(p, v) \
+    do { \
+        __mmask16 some = sizeof(LANE(v)) == 4 ? 0x5555 : 0x3333; \
+        __typeof__(v) low, high; \
+        ZIP_LOW(low, v, v); \
+        ZIP_HIGH(high, v, v); \
+        _mm512_mask_storeu_epi32((p), some, (__m512i)low); \
+        _mm512_mask_storeu_epi32((p) + VECTOR_BYTES, some, (__m512i)high); \
+    } while (0)
+#else
+#define SPREADS 0
+#define STORE_SPREAD(p, v) ((void)(p), (void)(v))
+#endif
+
 /* Register tiles: ROWS output channels by VECTORS(ROWS) vectors of positions.
  * The number of rows is carried by a type (Cython's fused types choose types, not
  * numbers), so that it is a constant to the C compiler and every loop unrolls. */

@@ -5,7 +5,7 @@ cdef extern from "simd.h" nogil:
     ctypedef double vd
     ctypedef int vi
     ctypedef int mask
-    const int MOST_TAPS, FILTER_ROWS
+    const int MOST_TAPS, FILTER_ROWS, SPREADS
     int FILTER_VECTORS(size_t span_size)
 
     # Macros, so that one text serves both kinds of vector: (v, pointer), (pointer, v), ...
@@ -31,6 +31,7 @@ cdef extern from "simd.h" nogil:
     void ODD(...)
     void ZIP_LOW(...)
     void ZIP_HIGH(...)
+    void STORE_SPREAD(...)
     Py_ssize_t LANE_BYTES(...)
     int LANES(...)
     int LOG2_LANES(...)
