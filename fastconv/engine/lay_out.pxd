@@ -225,6 +225,18 @@ cdef inline void lay_row(
     lay_border(target, source, first, step, high, count, plan, kind)
 
 
+cdef inline void fetch_row(
+    const char *source, Py_ssize_t first, Py_ssize_t count, const Plan *plan,
+) noexcept nogil:
+    """What a row of the next channel is made of: the hardware does not guess where it lies."""
+    cdef Py_ssize_t at = max(first, 0) * plan.in_x
+    cdef Py_ssize_t end = min(first + count * plan.stride_x, plan.size_x) * plan.in_x
+    if 0 < plan.in_x <= LINE:
+        while at < end:
+            PREFETCH(source + at)
+            at += LINE
+
+
 cdef inline void lay_plane(
     char *target, const char *source, Py_ssize_t first_y, Py_ssize_t rows, Py_ssize_t shift,
     const Plan *plan, real *_,
@@ -264,6 +276,7 @@ cdef inline void lay_out(
     cdef Py_ssize_t count_y = tile.rows_y + plan.halo_y
     cdef Py_ssize_t count_x = tile.rows_x + plan.halo_x
     cdef Py_ssize_t c, pz, py, px, z, y, at_z, at_y, first, low, high
+    cdef const char *at
     cdef char *target
     cdef char *row
     cdef bint outside
@@ -271,12 +284,13 @@ cdef inline void lay_out(
         is_given(plan, kind) and plan.border == ZEROS and plan.stride_x == 1 and plan.stride_y == 1
         and plan.in_x == sizeof(real) and plan.in_y == plan.size_x * plan.in_x
         and plan.pitch == plan.in_y and tile.rows_x == plan.size_x)
-    for px in range(plan.phases_x):
-        first = tile.x * plan.stride_x + residues_x[px]
-        low = clip((plan.stride_x - 1 - first) // plan.stride_x if first < 0 else 0, 0, count_x)
-        high = plan.size_x - first
-        high = clip((high + plan.stride_x - 1) // plan.stride_x if high > 0 else 0, low, count_x)
-        for c in range(channels):
+    for c in range(channels):
+        for px in range(plan.phases_x):
+            first = tile.x * plan.stride_x + residues_x[px]
+            low = clip((plan.stride_x - 1 - first) // plan.stride_x if first < 0 else 0, 0, count_x)
+            high = plan.size_x - first
+            high = clip((high + plan.stride_x - 1) // plan.stride_x if high > 0 else 0, low,
+                        count_x)
             for pz in range(plan.phases_z):
                 for py in range(plan.phases_y):
                     target = scratch + c * plan.channel + (
@@ -299,8 +313,10 @@ cdef inline void lay_out(
                             outside = at_z < 0 or at_y < 0
                             if outside or count_x * <Py_ssize_t> sizeof(real) < plan.pitch:
                                 memset(row, 0, plan.pitch)
-                            if not outside:
-                                lay_row(
-                                    row, source + c * plan.in_channel
-                                    + at_z * plan.in_z + at_y * plan.in_y,
-                                    first, plan.stride_x, count_x, low, high, plan, kind)
+                            if outside:
+                                continue
+                            at = (source + c * plan.in_channel + at_z * plan.in_z
+                                  + at_y * plan.in_y)
+                            if px == 0:
+                                fetch_row(at + plan.in_channel, first, count_x, plan)
+                            lay_row(row, at, first, plan.stride_x, count_x, low, high, plan, kind)
