@@ -53,7 +53,7 @@ from libc.string cimport memcpy, memset
 
 from fastconv.engine.filter cimport filter_tile
 from fastconv.engine.lay_out cimport copy_tested, is_zero, lay_out
-from fastconv.engine.multiply cimport multiply_bands, multiply_vectors
+from fastconv.engine.multiply cimport is_few, multiply_bands, multiply_positions
 from fastconv.engine.plan cimport *
 from fastconv.engine.ordered cimport (
     BESIDE, BLOCK, PIECES, STRETCH, WIDTH, Fast, Kernel, sums_across, sums_along,
@@ -93,7 +93,7 @@ cdef void run_pass(
     cdef Py_ssize_t first = part(tile.chunk, plan.chunks, step.blocks)
     cdef Py_ssize_t last = part(tile.chunk + 1, plan.chunks, step.blocks)
     cdef Py_ssize_t columns = 0
-    cdef Py_ssize_t depth, count, done, vectors, g, group, plane, b, m, z
+    cdef Py_ssize_t depth, count, done, g, group, plane, b, m, z
     cdef const Py_ssize_t *offsets = &table[step.offsets] if step.taps else NULL
     cdef const char *source
     cdef const char *weights
@@ -133,11 +133,10 @@ cdef void run_pass(
                             done = multiply_bands(
                                 source, table, step, weights, bias, target, plan.pitch, count,
                                 plan.pitch, plan.pitch, kind)
-                        vectors = ((count - done) * plan.pitch + VECTOR_BYTES - 1) // VECTOR_BYTES
-                        multiply_vectors(
+                        multiply_positions(
                             source + done * plan.pitch, offsets, step.taps, weights, bias,
-                            target + done * plan.pitch, step.target_channel, vectors, height,
-                            False, upcoming, kind)
+                            target + done * plan.pitch, step.target_channel,
+                            (count - done) * plan.pitch // size, height, False, upcoming, kind)
                     else:
                         target = (output + step.out_offset + tile.image * step.out_image
                                   + tile.group * step.out_group + g * step.out_inner
@@ -166,14 +165,13 @@ cdef void run_pointwise(
     """
     cdef Py_ssize_t size = sizeof(real)
     cdef Py_ssize_t lanes = VECTOR_BYTES // size
-    cdef Py_ssize_t done = tile.rows_x // lanes * lanes
     cdef Py_ssize_t turns = step.offsets + step.taps
     cdef const char *source = (operands[0] + tile.image * plan.in_image
                                + tile.group * plan.in_group + tile.x * size)
     cdef const char *weights
     cdef const char *bias
     cdef char *out
-    cdef Py_ssize_t b, m, height, k, taps, first
+    cdef Py_ssize_t b, m, height, k, taps, first, done
     for b in range(part(tile.chunk, plan.chunks, step.blocks),
                    part(tile.chunk + 1, plan.chunks, step.blocks)):
         m = part(b, step.blocks, step.channels)
@@ -183,21 +181,24 @@ cdef void run_pointwise(
         bias = &memory[step.bias + first * size]
         out = (output + step.out_offset + tile.image * step.out_image
                + tile.group * step.out_group + m * step.out_channel + tile.x * size)
+        done = tile.rows_x // lanes * lanes
+        if is_few(tile.rows_x - done, height, kind):
+            done = tile.rows_x
         k = 0
         while True:
             taps = min(step.taps - k, step.most)
-            multiply_vectors(
+            multiply_positions(
                 source, &table[turns + k // step.most * (step.most + AHEAD)], taps,
-                weights + k * height * size, bias, out, step.out_channel, done // lanes,
-                <int> height, k > 0, upcoming, kind)
+                weights + k * height * size, bias, out, step.out_channel, done, <int> height,
+                k > 0, upcoming, kind)
             k += taps
             if k >= step.taps:
                 break
         if done < tile.rows_x:
             k = tile.rows_x - lanes
-            multiply_vectors(
+            multiply_positions(
                 source + k * size, &table[step.offsets], step.taps, weights, bias,
-                out + k * size, step.out_channel, 1, <int> height, False, NULL, kind)
+                out + k * size, step.out_channel, lanes, <int> height, False, NULL, kind)
 
 
 cdef bint reaches(
@@ -257,15 +258,15 @@ cdef void run_split(
             if step.apart:
                 for t in range(kernel):
                     if not skip or reaches(&table[step.coordinates + 3 * t], plan, tile):
-                        multiply_vectors(
+                        multiply_positions(
                             source, &table[step.offsets + t * step.most], channels,
                             weights + t * channels * height * size, bias, sums,
-                            step.sums_pitch, vectors, height, resume, NULL, kind)
+                            step.sums_pitch, positions, height, resume, NULL, kind)
                         resume = True
             if not step.apart or not resume:
-                multiply_vectors(
+                multiply_positions(
                     source, &table[step.offsets], 0 if step.apart else channels * kernel,
-                    weights, bias, sums, step.sums_pitch, vectors, height, resume, NULL,
+                    weights, bias, sums, step.sums_pitch, positions, height, resume, NULL,
                     kind)
             if split + 1 == plan.splits:
                 store_panel(
@@ -334,8 +335,8 @@ cdef void run_winograd(
 ) noexcept nogil:
     """All products and results of a tile, for one chunk of its output channels."""
     cdef Py_ssize_t size = sizeof(real)
-    cdef Py_ssize_t vectors = (
-        tile.rows_y // TILE * step.row_tiles * size + VECTOR_BYTES - 1) // VECTOR_BYTES
+    cdef Py_ssize_t places = tile.rows_y // TILE * step.row_tiles
+    cdef Py_ssize_t vectors = (places * size + VECTOR_BYTES - 1) // VECTOR_BYTES
     cdef Py_ssize_t result_plane = step.result_pitch * ROWS_LIMIT + VECTOR_BYTES
     cdef Py_ssize_t panel_pitch = 4 * step.result_pitch + VECTOR_BYTES
     cdef char *results = &memory[scratch + step.columns]
@@ -365,10 +366,10 @@ cdef void run_winograd(
             weights = &packed[step.packed + transformed(
                 step, tile.group * step.blocks + b, first, size)]
         for plane in range(PRODUCTS):
-            multiply_vectors(
+            multiply_positions(
                 source + plane * step.plane_pitch, &table[step.column_offsets], step.reduction,
                 weights + plane * transformed_plane(step.reduction, height * size), zeros,
-                results + plane * result_plane, step.result_pitch, vectors, <int> height, False,
+                results + plane * result_plane, step.result_pitch, places, <int> height, False,
                 NULL, kind)
         for i in range(height):
             bias = &memory[step.bias + (first + i) * size]
@@ -1023,14 +1024,16 @@ BLOCK_ROWS = BLOCK
 BLOCK_WIDTH = WIDTH
 TABLE_SLACK = AHEAD
 MOST_DOWN = DOWN
+FEW = bool(FEW_PAY)
 
 
 def row_tiles(Py_ssize_t columns, int size):
     """The places that Winograd's tiles of a row take, for elements of so many bytes."""
     cdef Py_ssize_t lanes = VECTOR_BYTES // size
     cdef Py_ssize_t quarter = max(lanes // 4, 1)
-    cdef Py_ssize_t whole = (columns + quarter - 1) // quarter * quarter
-    return whole if is_short(whole, lanes) else columns
+    if QUARTERS or not is_short(columns, lanes):
+        return columns
+    return (columns + quarter - 1) // quarter * quarter
 
 
 def turned_vectors(int height):

@@ -101,12 +101,91 @@ cdef inline multiply_t tile_of(int height, vector *_, width *__) noexcept nogil:
     return <multiply_t> multiply[vector, rows14, width]
 
 
-cdef inline void multiply_vectors(
+cdef inline void multiply_few(
+    const char *source, const Py_ssize_t *offsets, Py_ssize_t taps,
+    const char *weights, const char *bias, char *target, Py_ssize_t pitch, int height,
+    bint resume, rows *_,
+) noexcept nogil:
+    """As many positions as `rows` has: a vector of sums, over the output channels, for each.
+
+    A register tile would multiply by vectors that are empty for the most part. Each sum is in the
+    same order as there.
+    """
+    cdef vf sums[MAX_ROWS]
+    cdef vf x[1]
+    cdef vf w[1]
+    cdef float[MAX_ROWS * MAX_LANES] kept
+    cdef Py_ssize_t valid = height * LANE_BYTES(w[0])
+    cdef Py_ssize_t _run, k
+    cdef int i, j
+    cdef const char *at
+    if resume:
+        for j in range(height):
+            for i in range(<int> sizeof(rows)):
+                kept[i * MAX_LANES + j] = (<const float *> (target + j * pitch))[i]
+    for _run in range(1):
+        for i in range(<int> sizeof(rows)):
+            LOAD_PART(sums[i], <const char *> &kept[i * MAX_LANES] if resume else bias, valid)
+        for k in range(taps):
+            at = source + offsets[k + AHEAD]
+            PREFETCH(at)
+            at = source + offsets[k]
+            LOAD_PART(w[0], weights, valid)
+            for i in range(<int> sizeof(rows)):
+                BROADCAST(x[0], at + i * LANE_BYTES(w[0]))
+                sums[i] = sums[i] + w[0] * x[0]
+            weights += valid
+        for i in range(<int> sizeof(rows)):
+            STORE(<char *> &kept[i * MAX_LANES], sums[i])
+    for j in range(height):
+        for i in range(<int> sizeof(rows)):
+            (<float *> (target + j * pitch))[i] = kept[i * MAX_LANES + j]
+
+
+ctypedef void (*few_t)(
+    const char *, const Py_ssize_t *, Py_ssize_t, const char *, const char *, char *, Py_ssize_t,
+    int, bint, void *,
+) noexcept nogil
+
+
+cdef inline few_t few_of(Py_ssize_t count) noexcept nogil:
+    """The kernel for so many positions."""
+    if count == 1:
+        return <few_t> multiply_few[rows1]
+    elif count == 2:
+        return <few_t> multiply_few[rows2]
+    elif count == 3:
+        return <few_t> multiply_few[rows3]
+    elif count == 4:
+        return <few_t> multiply_few[rows4]
+    elif count == 5:
+        return <few_t> multiply_few[rows5]
+    elif count == 6:
+        return <few_t> multiply_few[rows6]
+    return <few_t> multiply_few[rows7]
+
+
+cdef inline bint is_few(Py_ssize_t count, Py_ssize_t height, real *_) noexcept nogil:
+    """Whether so many positions, less than a vector's, had better be multiplied on their own."""
+    if real is double:
+        return False
+    return FEW_PAY and 0 < 2 * count <= height <= VECTOR_BYTES // sizeof(float)
+
+
+cdef inline void multiply_positions(
     const char *source, const Py_ssize_t *offsets, Py_ssize_t taps,
     const char *weights, const char *bias, char *target, Py_ssize_t pitch,
-    Py_ssize_t vectors, int height, bint resume, Upcoming *upcoming, real *_,
+    Py_ssize_t count, int height, bint resume, Upcoming *upcoming, real *kind,
 ) noexcept nogil:
-    """So many vectors of positions: wide runs for as long as they fill, then single ones."""
+    """So many positions: wide runs of vectors for as long as they fill, then single vectors.
+
+    The last one may be part empty, and its target is written as a whole; or the last few positions
+    are multiplied on their own, if that is less work.
+    """
+    cdef Py_ssize_t lanes = VECTOR_BYTES // <Py_ssize_t> sizeof(real)
+    cdef Py_ssize_t left = count % lanes
+    cdef bint few = is_few(left, height, kind)
+    cdef Py_ssize_t vectors = count // lanes + (left > 0 and not few)
     cdef Py_ssize_t runs = vectors // VECTORS(height)
     cdef Py_ssize_t done = runs * VECTORS(height)
     cdef multiply_t tile
@@ -125,6 +204,9 @@ cdef inline void multiply_vectors(
         tile(source + done * VECTOR_BYTES, offsets, taps, weights, bias,
              target + done * VECTOR_BYTES, pitch, vectors - done, resume, upcoming, NULL, NULL,
              NULL)
+    if few:
+        few_of(left)(source + vectors * VECTOR_BYTES, offsets, taps, weights, bias,
+                     target + vectors * VECTOR_BYTES, pitch, height, resume, NULL)
 
 
 # ---- Bands --------------------------------------------------------------------------

@@ -426,6 +426,14 @@ def buffer(start, channels, left, axes, tile, size, written):
     return _Buffer(start, left, planes, plane, phase, channel, end)
 
 
+def filled(positions, height, lanes):
+    """Vectors of positions; the last counts for less if the few it has are multiplied alone."""
+    whole, left = np.divmod(positions, lanes)
+    few = (left > 0) & (2 * left <= height) & (height <= lanes) & kernels.FEW
+    alone = np.minimum(0.4 + np.maximum(left, 4) / height, 1)
+    return whole + np.where(few, alone, left > 0)
+
+
 class _Costs:
     """Rough cycles for one tile and for the whole call, for many tiles (z, y, x) at once.
 
@@ -499,6 +507,8 @@ class _Costs:
             if weights > SCRATCH_BUDGET:
                 multiply = multiply + weights / 24
             each = 0.5
+            if step.output is not None and splits == 1 and not left_out:
+                vectors = filled(positions, height, self.lanes)
             if kernels.VECTOR < 64 and math.prod(self.problem.grid[1:]) < 128:
                 # A vector alone, as a small image may have one, has too few sums for two
                 # multiply-adds a cycle.
@@ -510,7 +520,9 @@ class _Costs:
             multiply = multiply + step.groups * planes * depth * reached * (
                 vectors * step.outputs * taps * each + runs * 30 + store
             )
-        once = 0 if packed else self.weights * 0.8
+        # Packing large weights waits for memory.
+        large = self.weights * self.size > SCRATCH_BUDGET
+        once = 0 if packed else self.weights * (1.1 if large else 0.8)
         return once, self.lay_out, multiply * self._spill(scratch)
 
     def swapped(self, packed, height, splits=1):

@@ -239,6 +239,18 @@ static inline vd odd_d(vd a, vd b) { return SHUFFLE_64(a, b, ODD_64); }
 #define STORE_SPREAD(p, v) ((void)(p), (void)(v))
 #endif
 
+/* The quarters of a vector to four places, in their order; where QUARTERS is 0 that is too slow. */
+#if defined(__AVX512F__)
+#define QUARTERS 1
+#define STORE_QUARTER(p, v, i) \
+    _mm_storeu_ps((float *)(p), _mm512_extractf32x4_ps((__m512)(v), (i)))
+#define STORE_QUARTERS(p, q, r, s, v) \
+    (STORE_QUARTER(p, v, 0), STORE_QUARTER(q, v, 1), STORE_QUARTER(r, v, 2), STORE_QUARTER(s, v, 3))
+#else
+#define QUARTERS 0
+#define STORE_QUARTERS(p, q, r, s, v) ((void)(p), (void)(q), (void)(r), (void)(s), (void)(v))
+#endif
+
 /* Register tiles: ROWS output channels by VECTORS(ROWS) vectors of positions.
  * The number of rows is carried by a type (Cython's fused types choose types, not
  * numbers), so that it is a constant to the C compiler and every loop unrolls. */
@@ -262,6 +274,14 @@ typedef struct { char many[2]; } wide;  /* as many as the registers hold */
 #define VECTORS(rows) ((rows) >= 5 ? 2 : (rows) == 4 ? 3 : (rows) == 3 ? 3 : (rows) == 2 ? 5 : 8)
 #endif
 #define MAX_VECTORS 8
+
+/* Whether a few positions had better be multiplied by vectors of output channels: such sums wait for
+ * each other for some cycles, in which others would do half a register tile of AVX2. */
+#if VECTOR_BYTES == 64
+#define FEW_PAY 1
+#else
+#define FEW_PAY 0
+#endif
 
 /* Turned, the rows are positions, and the vectors run over output channels. */
 #if VECTOR_REGISTERS == 32

@@ -1,7 +1,7 @@
 """Store: results of a register tile to the output, whatever its strides."""
 
 from fastconv.engine.lay_out cimport copy
-from fastconv.engine.multiply cimport multiply_bands, multiply_line, multiply_vectors
+from fastconv.engine.multiply cimport is_few, multiply_bands, multiply_line, multiply_positions
 from fastconv.engine.plan cimport *
 from fastconv.engine.simd cimport *
 
@@ -155,19 +155,20 @@ cdef inline Py_ssize_t bands_to_output(
 
 cdef inline void multiply_some(
     const char *source, const Py_ssize_t *offsets, const Pass *step, const char *weights,
-    const char *bias, char *target, Py_ssize_t pitch, Py_ssize_t vectors, int height,
+    const char *bias, char *target, Py_ssize_t pitch, Py_ssize_t count, int height,
     Upcoming *upcoming, real *kind,
 ) noexcept nogil:
-    """So many vectors of positions; some more where the taps are a line, by eights."""
+    """So many positions; some more where the taps are a line, by eight vectors."""
+    cdef Py_ssize_t run = 8 * VECTOR_BYTES // <Py_ssize_t> sizeof(real)
     if not step.line:
-        multiply_vectors(source, offsets, step.taps, weights, bias, target, pitch, vectors,
-                         height, False, upcoming, kind)
+        multiply_positions(source, offsets, step.taps, weights, bias, target, pitch, count,
+                           height, False, upcoming, kind)
     elif real is double:
-        multiply_line(source + offsets[0], step.taps, weights, bias, target, (vectors + 7) // 8,
-                      <vd *> NULL)
+        multiply_line(source + offsets[0], step.taps, weights, bias, target,
+                      (count + run - 1) // run, <vd *> NULL)
     else:
-        multiply_line(source + offsets[0], step.taps, weights, bias, target, (vectors + 7) // 8,
-                      <vf *> NULL)
+        multiply_line(source + offsets[0], step.taps, weights, bias, target,
+                      (count + run - 1) // run, <vf *> NULL)
 
 
 cdef inline void multiply_to_output(
@@ -189,20 +190,22 @@ cdef inline void multiply_to_output(
             row_count == 1 or columns == row_length and step.out_y == plan.pitch):
         # The output takes whole vectors as they are; only what is left needs a panel.
         position = positions // whole * whole
-        multiply_some(source, offsets, step, weights, bias, out, step.out_channel,
-                      position // lanes, height, upcoming, kind)
+        if not step.line and is_few(positions - position, height, kind):
+            position = positions
+        multiply_some(source, offsets, step, weights, bias, out, step.out_channel, position,
+                      height, upcoming, kind)
     elif in_place and columns % whole == 0:
         # Rows of whole vectors go to the output one by one.
         for y in range(row_count):
             multiply_some(source + y * plan.pitch, offsets, step, weights, bias,
-                          out + y * step.out_y, step.out_channel, columns // lanes, height,
-                          upcoming, kind)
+                          out + y * step.out_y, step.out_channel, columns, height, upcoming,
+                          kind)
         return
     while position < positions:
         count = min(at_most, positions - position)
         multiply_some(
             source + position * <Py_ssize_t> sizeof(real), offsets, step, weights, bias, panel,
-            plan.panel_pitch, (count + lanes - 1) // lanes, height, upcoming, kind)
+            plan.panel_pitch, count, height, upcoming, kind)
         store_panel(
             panel, plan.panel_pitch, height, position, count, row_length, columns, out, plan,
             step, kind)

@@ -22,9 +22,9 @@ cdef enum:
     PRODUCTS = 36
 
 
-cdef inline bint is_short(Py_ssize_t row_tiles, Py_ssize_t lanes) noexcept nogil:
-    """Whether rows of tiles are laid side by side, by quarters of a vector."""
-    return lanes >= 4 and row_tiles * 4 <= lanes * 3
+cdef inline bint is_short(Py_ssize_t columns, Py_ssize_t lanes) noexcept nogil:
+    """Whether rows of so many tiles are laid side by side, by quarters of a vector."""
+    return lanes >= 4 and columns * 4 <= lanes * 3
 
 
 cdef inline void powers(vector *a, vector *b) noexcept nogil:
@@ -81,9 +81,9 @@ cdef inline void load_columns(vector *x, const char **at, Py_ssize_t offset) noe
 
 
 cdef inline void transform_vector(
-    char *target, Py_ssize_t plane_pitch, const char **at, Py_ssize_t pitch, vector *_,
+    char **target, bint whole, Py_ssize_t plane_pitch, const char **at, Py_ssize_t pitch, vector *_,
 ) noexcept nogil:
-    """Bt d B of a vector of tiles."""
+    """Bt d B of a vector of tiles, to one place as a whole or by quarters to four."""
     cdef vector x[PRODUCTS]
     cdef Py_ssize_t _turn
     cdef int i
@@ -95,7 +95,11 @@ cdef inline void transform_vector(
         for i in range(EDGE):
             transform_line(x + i, x + i, EDGE)
         for i in range(PRODUCTS):
-            STORE(target + i * plane_pitch, x[i])
+            if whole:
+                STORE(target[0] + i * plane_pitch, x[i])
+            else:
+                STORE_QUARTERS(target[0] + i * plane_pitch, target[1] + i * plane_pitch,
+                               target[2] + i * plane_pitch, target[3] + i * plane_pitch, x[i])
 
 
 cdef inline void transform_inputs(
@@ -104,23 +108,30 @@ cdef inline void transform_inputs(
 ) noexcept nogil:
     """Bt d B of all tiles of a channel.
 
-    A row of tiles takes `row_tiles` places. Short ones are quarters of a vector, put side
-    by side; of the others each vector covers what the one before had too much.
+    A row of tiles takes `row_tiles` places. Short ones are laid out by quarters of a vector, the
+    last of which may be part empty: the next row covers what is too much, or follows it. Of the
+    others each vector covers what the one before had too much.
     """
     cdef const char *at[4]
+    cdef char *to[4]
     cdef Py_ssize_t size = LANE_BYTES(kind[0])
     cdef Py_ssize_t lanes = VECTOR_BYTES // size
-    cdef Py_ssize_t quarters = row_tiles // (lanes // 4) if is_short(row_tiles, lanes) else 0
-    cdef Py_ssize_t row, x, unit
+    cdef Py_ssize_t quarter = lanes // 4
+    cdef Py_ssize_t quarters, row, x, unit
     cdef int i
-    if quarters:
+    if is_short(columns, lanes):
+        quarters = (columns + quarter - 1) // quarter
         unit = 0
         while unit < rows * quarters:
             for i in range(4):
-                row = min((unit + i) // quarters, rows - 1)
-                at[i] = source + TILE * row * pitch + (unit + i) % quarters * VECTOR_BYTES
-            transform_vector(target, plane_pitch, at, pitch, kind)
-            target += VECTOR_BYTES
+                row = (unit + i) // quarters
+                x = (unit + i) % quarters * quarter
+                to[i] = target + (row * row_tiles + x) * size
+                at[i] = source + TILE * (min(row, rows - 1) * pitch + x * size)
+            if row_tiles % quarter:
+                transform_vector(to, False, plane_pitch, at, pitch, kind)
+            else:
+                transform_vector(to, True, plane_pitch, at, pitch, kind)
             unit += 4
         return
     for row in range(rows):
@@ -128,7 +139,8 @@ cdef inline void transform_inputs(
         while x < columns:
             for i in range(4):
                 at[i] = source + TILE * row * pitch + TILE * x * size + i * VECTOR_BYTES
-            transform_vector(target + x * size, plane_pitch, at, pitch, kind)
+            to[0] = target + x * size
+            transform_vector(to, True, plane_pitch, at, pitch, kind)
             x += lanes
         target += row_tiles * size
 

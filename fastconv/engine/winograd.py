@@ -13,6 +13,7 @@ from fastconv.engine.planning import (
     aligned,
     axis,
     buffer,
+    filled,
     finished,
     flops,
     in_order,
@@ -107,12 +108,12 @@ class _Choice:
         weights = PRODUCTS * step.outputs * reduction * size
         seen = PRODUCTS * reduction * vectors * kernels.VECTOR
         results = PRODUCTS * height * vectors * kernels.VECTOR
-        lay_out = (
-            rows * (20 + TILE * x * size / 16)
-            + reduction * np.where(places < x + 1, y * np.ceil(x / lanes), vectors) * 300
-        )
+        # Rows of tiles begin with a vector or, short ones, with a quarter of one.
+        quarters = np.ceil(4 * x / lanes)
+        transforms = np.where(quarters <= 3, np.ceil(y * quarters / 4), y * np.ceil(x / lanes))
+        lay_out = rows * (20 + TILE * x * size / 16) + reduction * transforms * 300
         multiply = (
-            PRODUCTS * step.outputs * reduction * vectors * 0.5
+            PRODUCTS * step.outputs * reduction * filled(y * places, height, lanes) * 0.5
             + PRODUCTS * blocks * np.ceil(vectors / kernels.vectors(height)) * 30
             + step.outputs * (vectors * 230 + y * TILE * (10 + x * size / 16))
             + weights / (8 if weights > 2 * CACHE else 32)
