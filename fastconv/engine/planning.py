@@ -504,8 +504,11 @@ class _Costs:
                 runs = runs * times
                 store = store + 2 * kept * times
             weights = step.groups * step.outputs * taps * self.size
+            # What the cache does not hold comes from afar for each tile: much of it, too late.
             if weights > SCRATCH_BUDGET:
                 multiply = multiply + weights / 24
+            if kernels.VECTOR == 64:
+                multiply = multiply + max(weights - 4 * SCRATCH_BUDGET, 0) / 6
             each = 0.5
             if step.output is not None and splits == 1 and not left_out:
                 vectors = filled(positions, height, self.lanes)
