@@ -585,7 +585,9 @@ def _largest(array):
 
 def integer_boxes(array, passes, dtype, fill):
     """Passes that each average and cast to an integer dtype, as SciPy does."""
-    if len(passes) == 2 and passes[-1][1].size > _RUNNING_PLANES:
+    # Those of bytes, all in 16 bits, are fast for any size.
+    bytes_only = array.dtype == dtype == np.uint8
+    if len(passes) == 2 and (bytes_only or passes[-1][1].size > _RUNNING_PLANES):
         out = np.empty(array.shape, dtype)
         if planes(array, passes, fill, out):
             return out
@@ -594,7 +596,8 @@ def integer_boxes(array, passes, dtype, fill):
     for (axis, weights, pads, border), out in zip(passes, outputs, strict=True):
         compute = _shifted(array, weights.size, fill)
         beside = _lines_of(array, axis)[-1]
-        if compute and weights.size <= (_RUNNING_BESIDE if beside else _RUNNING):
+        short = weights.size <= (_RUNNING_BESIDE if beside else _RUNNING)
+        if compute and short and not bytes_only:
             half = np.array([0.5 / weights.size], compute)
             line(array, weights.astype(compute), axis, pads, border, 0, out, bias=half)
         else:

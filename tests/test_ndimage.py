@@ -874,3 +874,19 @@ def test_running_means_stop_at_what_is_not_finite(rng, axis):
     spoilt = np.isnan(ndimage.uniform_filter1d(array, 51, axis))
     assert spoilt.sum() == 51
     assert spoilt.any(axis=axis).sum() == 1
+
+
+@pytest.mark.parametrize("size", [2, 3, 8, 9, 31, 186, 255, 257, 258])
+@pytest.mark.parametrize(("mode", "cval"), [("reflect", 0), ("constant", 7), ("constant", 7.5)])
+def test_means_of_bytes(size, mode, cval):
+    # 16 bits hold sums of 257, and not all divisions by more than 185 are exact in them.
+    bytes_ = np.random.default_rng(size).integers(0, 256, (150, 1100), dtype=np.uint8)
+    bytes_[:, 550:] = 255
+    options = {"mode": mode, "cval": cval}
+    for array in (bytes_, bytes_.T, bytes_[::-1, ::2]):
+        expected = scipys.uniform_filter(array, size, **options)
+        np.testing.assert_array_equal(ndimage.uniform_filter(array, size, **options), expected)
+        for axis in (0, 1):
+            expected = scipys.uniform_filter1d(array, size, axis, **options)
+            result = ndimage.uniform_filter1d(array, size, axis, **options)
+            np.testing.assert_array_equal(result, expected)

@@ -67,6 +67,9 @@ from fastconv.engine.simd cimport *
 from fastconv.engine.store cimport bands_to_output, multiply_to_output, store_panel
 from fastconv.engine.swapped cimport run_swapped
 from fastconv.engine.weights cimport lay_biases, pack_block, transform_block, weights_of
+from fastconv.engine.windows cimport (
+    Division, byte, bytes_across, bytes_of_plane, divides, means_of_line,
+)
 from fastconv.engine.winograd cimport (
     PRODUCTS, TILE, is_short, transform_inputs, transform_results, transformed,
     transformed_plane,
@@ -718,9 +721,20 @@ cdef bint lines_of_block(
     cdef Lines lines = all_lines[0]
     cdef Py_ssize_t blocks = (lines.count + most - 1) // most
     cdef Py_ssize_t first = index % blocks * most
+    cdef Py_ssize_t i
+    cdef Division by
     lines.count = min(most, lines.count - first)
     source += index // blocks * groups[0] + first * lines.across_in
     target += index // blocks * groups[1] + first * lines.across_out
+    if weights == NULL and divides(&by, &lines):
+        if across and lines.across_in == 1 and lines.across_out == 1:
+            bytes_across(source, target, places, &lines, by)
+            return True
+        if not across and lines.along_in == 1 and lines.along_out == 1:
+            for i in range(lines.count):
+                means_of_line(<byte *> target + i * lines.across_out,
+                              <const byte *> source + i * lines.across_in, places, &lines, by)
+            return True
     if weights == NULL:
         if across and single and lines.given != FLOAT32:
             return means_across(source, target, places, &lines, <float *> NULL)
@@ -835,8 +849,13 @@ cdef bint block_of_plane(
     cdef Py_ssize_t blocks = (down.length + planes[2] - 1) // planes[2]
     cdef Py_ssize_t top = index % blocks * planes[2]
     cdef Py_ssize_t height = min(planes[2], down.length - top)
+    cdef Division by_down, by_along
     source += index // blocks * planes[0]
     target += index // blocks * planes[1]
+    if divides(&by_down, down) and divides(&by_along, along):
+        bytes_of_plane(source, target, places_down, places_along, top, height, <char *> scratch,
+                       down, along, by_down, by_along)
+        return True
     if single and down.given == FLOAT32:
         return means_of_plane(source, target, places_down, places_along, top, height,
                               <float *> scratch, planes[3], down, along, <double *> NULL)

@@ -1,0 +1,184 @@
+"""Means of bytes, as 16-bit integers: exact, and cut off to what SciPy cuts off to.
+
+Down the columns each sum is the one before, one byte in and one out. Along a row the sum of a
+window is that of smaller ones side by side, which are sums of smaller ones: no sum waits for the
+one before, and vectors hold many.
+"""
+
+from libc.string cimport memcpy, memset
+
+from fastconv.engine.lay_out cimport clip
+from fastconv.engine.plan cimport UINT8
+from fastconv.engine.running cimport ACROSS, Lines
+
+cdef enum:
+    # The most bytes whose sum 16 bits hold.
+    MOST_BYTES = 257
+    # Means of a line that are made together.
+    SOME = 1024
+
+ctypedef unsigned char byte
+ctypedef unsigned short word
+
+# A sum divided by the size of its window is sum * factor >> 16 >> shift.
+cdef struct Division:
+    unsigned int factor
+    int shift
+
+
+cdef inline bint divides(Division *by, const Lines *lines) noexcept nogil:
+    """Whether these are means of bytes, all of which such a division gets right."""
+    cdef Py_ssize_t size = lines.size
+    if lines.given != UINT8 or lines.stored != UINT8 or not 2 <= size <= MOST_BYTES:
+        return False
+    if not 0 <= lines.fill <= 255 or lines.fill != <byte> lines.fill:
+        return False
+    by.shift = 0
+    while 2 << by.shift < size:
+        by.shift += 1
+    # Rounded up, it is too large by less than one in the last place of any sum's quotient.
+    by.factor = <unsigned int> (((1 << (16 + by.shift)) + size - 1) // size)
+    return 255 * size * (by.factor * size - (1 << (16 + by.shift))) < 1 << (16 + by.shift)
+
+
+cdef inline byte divided(word sum, Division by) noexcept nogil:
+    return <byte> ((sum * by.factor >> 16) >> by.shift)
+
+
+cdef inline void next_means(
+    byte *means, word *sums, const byte *new, const byte *old, Py_ssize_t count, Division by,
+) noexcept nogil:
+    """Sums of columns, one byte in and one out, and their means."""
+    cdef Py_ssize_t j
+    for j in range(count):
+        sums[j] = <word> (sums[j] + new[j] - old[j])
+    for j in range(count):
+        means[j] = divided(sums[j], by)
+
+
+cdef inline void add_pairs(
+    word *sums, const word *a, const word *b, Py_ssize_t count,
+) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(count):
+        sums[i] = <word> (a[i] + b[i])
+
+
+cdef inline void windows(
+    byte *means, const byte *row, Py_ssize_t count, Py_ssize_t size, Division by,
+) noexcept nogil:
+    """Means of so many windows side by side, at most SOME."""
+    cdef word memory[4][SOME + MOST_BYTES]
+    # At each place the sums of `bit` bytes, and of so many as the lower bits of the size say.
+    cdef word *sums = memory[0]
+    cdef word *next_sums = memory[1]
+    cdef word *rest = memory[2]
+    cdef word *next_rest = memory[3]
+    cdef Py_ssize_t length = count + size - 1
+    cdef Py_ssize_t bit = 1
+    cdef Py_ssize_t reach = 0
+    cdef Py_ssize_t i
+    for i in range(length):
+        sums[i] = row[i]
+    while 2 * bit <= size:
+        if size & bit:
+            if reach:
+                add_pairs(next_rest, sums, rest + bit, length - reach - bit + 1)
+                rest, next_rest = next_rest, rest
+            else:
+                memcpy(rest, sums, (length - bit + 1) * sizeof(word))
+            reach += bit
+        add_pairs(next_sums, sums, sums + bit, length - 2 * bit + 1)
+        sums, next_sums = next_sums, sums
+        bit *= 2
+    if reach:
+        add_pairs(next_sums, sums, rest + bit, count)
+        sums = next_sums
+    for i in range(count):
+        means[i] = divided(sums[i], by)
+
+
+cdef inline void means_of_line(
+    byte *means, const byte *line, const Py_ssize_t *places, const Lines *lines, Division by,
+) noexcept nogil:
+    """All windows of a line, with what is around it."""
+    cdef byte[SOME + MOST_BYTES] kept
+    cdef Py_ssize_t start = 0
+    cdef Py_ssize_t count, some, first, low, high, i
+    cdef const byte *row
+    while start < lines.length:
+        some = min(SOME, lines.length - start)
+        count = some + lines.size - 1
+        first = start - lines.before
+        row = line + first
+        if first < 0 or first + count > lines.length:
+            low = clip(-first, 0, count)
+            high = clip(lines.length - first, low, count)
+            for i in range(low):
+                kept[i] = line[places[start + i]] if places[start + i] >= 0 else <byte> lines.fill
+            memcpy(kept + low, row + low, high - low)
+            for i in range(high, count):
+                kept[i] = line[places[start + i]] if places[start + i] >= 0 else <byte> lines.fill
+            row = kept
+        windows(means + start, row, some, lines.size, by)
+        start += some
+
+
+cdef inline const byte *row_at(
+    const char *source, Py_ssize_t place, const byte *around, const Lines *lines,
+) noexcept nogil:
+    return <const byte *> source + place * lines.along_in if place >= 0 else around
+
+
+cdef inline void bytes_across(
+    const char *source, char *target, const Py_ssize_t *places, const Lines *lines, Division by,
+) noexcept nogil:
+    """Columns that lie side by side, at most ACROSS."""
+    cdef word[ACROSS] sums
+    cdef byte[ACROSS] around
+    cdef byte[ACROSS] zeros
+    cdef const byte *new
+    cdef const byte *old = zeros
+    cdef Py_ssize_t i, j
+    memset(around, <int> lines.fill, ACROSS)
+    memset(zeros, 0, ACROSS)
+    memset(sums, 0, sizeof(sums))
+    for i in range(lines.size - 1):
+        new = row_at(source, places[i], around, lines)
+        for j in range(lines.count):
+            sums[j] = <word> (sums[j] + new[j])
+    for i in range(lines.length):
+        new = row_at(source, places[i + lines.size - 1], around, lines)
+        # The first window has nothing to lose.
+        if i:
+            old = row_at(source, places[i - 1], around, lines)
+        next_means(<byte *> target + i * lines.along_out, sums, new, old, lines.count, by)
+
+
+cdef inline void bytes_of_plane(
+    const char *source, char *target, const Py_ssize_t *places_down,
+    const Py_ssize_t *places_along, Py_ssize_t top, Py_ssize_t height, char *scratch,
+    const Lines *down, const Lines *along, Division by_down, Division by_along,
+) noexcept nogil:
+    """Rows top .. top + height of means down and along; `scratch` has room for five rows."""
+    cdef Py_ssize_t width = along.length
+    cdef word *sums = <word *> scratch
+    cdef byte *around = <byte *> scratch + 2 * width
+    cdef byte *zeros = around + width
+    cdef byte *means = zeros + width
+    cdef const byte *new
+    cdef const byte *old = zeros
+    cdef Py_ssize_t i, j
+    memset(sums, 0, width * sizeof(word))
+    memset(around, <int> down.fill, width)
+    memset(zeros, 0, width)
+    for i in range(top, top + down.size - 1):
+        new = row_at(source, places_down[i], around, down)
+        for j in range(width):
+            sums[j] = <word> (sums[j] + new[j])
+    for i in range(top, top + height):
+        new = row_at(source, places_down[i + down.size - 1], around, down)
+        if i > top:
+            old = row_at(source, places_down[i - 1], around, down)
+        next_means(means, sums, new, old, width, by_down)
+        means_of_line(<byte *> target + i * along.across_out, means, places_along, along, by_along)
