@@ -160,28 +160,44 @@ cdef inline bint is_given(const Plan *plan, real *_) noexcept nogil:
     return plan.given == FLOAT32
 
 
-cdef inline void copy_even(
-    char *target, const char *source, Py_ssize_t count, vector *_,
+cdef inline void lay_even(
+    char *target, const char *source, Py_ssize_t rows, Py_ssize_t row, Py_ssize_t ahead,
+    Py_ssize_t low, Py_ssize_t high, const Plan *plan, vector *_,
 ) noexcept nogil:
-    """Every other element, as a stride of two wants them. Reads no odd one after the last."""
+    """Rows of every other element, as a stride of two wants them; zeros but from low to high.
+
+    The source is where element 0 would be, its rows are `row` apart. Meanwhile what is `ahead` of
+    it is fetched.
+    """
     cdef vector x[3]
-    cdef Py_ssize_t left
-    while count > LANES(x[0]):
-        LOAD(x[0], source)
-        LOAD(x[1], source + VECTOR_BYTES)
-        EVEN(x[2], x[0], x[1])
-        STORE(target, x[2])
+    cdef mask inside[2]
+    cdef Py_ssize_t left = plan.pitch // LANE_BYTES(x[0])
+    cdef Py_ssize_t _y, first, last
+    cdef const char *given
+    cdef char *laid
+    cdef int j
+    while left > 0:
+        # The odd element after the last even one is not read: it may lie behind the array.
+        for j in range(2):
+            first = clip(2 * low - j * LANES(x[0]), 0, LANES(x[0]))
+            last = clip(2 * high - 1 - j * LANES(x[0]), first, LANES(x[0]))
+            MASK(inside[j], first, last, x[0])
+        given = source
+        laid = target
+        for _y in range(rows):
+            LOAD_MASKED(x[0], given, inside[0])
+            LOAD_MASKED(x[1], given + VECTOR_BYTES, inside[1])
+            EVEN(x[2], x[0], x[1])
+            STORE_PART(laid, x[2], min(left, LANES(x[0])) * LANE_BYTES(x[0]))
+            PREFETCH(given + ahead)
+            PREFETCH(given + ahead + VECTOR_BYTES)
+            given += row
+            laid += plan.pitch
         source += 2 * VECTOR_BYTES
         target += VECTOR_BYTES
-        count -= LANES(x[0])
-    if count > 0:
-        left = (2 * count - 1) * LANE_BYTES(x[0])
-        LOAD_PART(x[0], source, min(left, VECTOR_BYTES))
-        x[1] = x[0]
-        if left > VECTOR_BYTES:
-            LOAD_PART(x[1], source + VECTOR_BYTES, left - VECTOR_BYTES)
-        EVEN(x[2], x[0], x[1])
-        STORE_PART(target, x[2], count * LANE_BYTES(x[0]))
+        low -= LANES(x[0])
+        high -= LANES(x[0])
+        left -= LANES(x[0])
 
 
 cdef inline void lay_border(
@@ -214,11 +230,10 @@ cdef inline void lay_row(
             copy_inside(target, inside - low * size, low * size, high * size, count * size)
             return
         copy(target + low * size, inside, (high - low) * size)
-    elif given and stride == 2 * size:
-        if real is double:
-            copy_even(target + low * size, inside, high - low, <vd *> NULL)
-        else:
-            copy_even(target + low * size, inside, high - low, <vf *> NULL)
+    elif given and stride == 2 * size and plan.in_x == size and real is double:
+        lay_even(target, source + first * size, 1, 0, 0, low, high, plan, <vd *> NULL)
+    elif given and stride == 2 * size and plan.in_x == size:
+        lay_even(target, source + first * size, 1, 0, 0, low, high, plan, <vf *> NULL)
     else:
         copy_given(target + low * size, inside, high - low, stride, plan.given, kind)
     lay_border(target, source, first, step, 0, low, plan, kind)
@@ -264,6 +279,29 @@ cdef inline void lay_plane(
             row[x] = 0
 
 
+cdef inline Py_ssize_t steps_to(Py_ssize_t limit, Py_ssize_t stride) noexcept nogil:
+    """How many of 0, stride, ... lie below a limit."""
+    return (limit + stride - 1) // stride if limit > 0 else 0
+
+
+cdef inline void lay_even_plane(
+    char *target, const char *source, Py_ssize_t first_y, Py_ssize_t rows, Py_ssize_t ahead,
+    Py_ssize_t low, Py_ssize_t high, const Plan *plan, real *_,
+) noexcept nogil:
+    """The rows of a plane that has a stride of two along x, from `first_y` on."""
+    cdef Py_ssize_t row = plan.stride_y * plan.in_y
+    cdef Py_ssize_t above = clip(steps_to(-first_y, plan.stride_y), 0, rows)
+    cdef Py_ssize_t end = clip(steps_to(plan.size_y - first_y, plan.stride_y), above, rows)
+    memset(target, 0, above * plan.pitch)
+    memset(target + end * plan.pitch, 0, (rows - end) * plan.pitch)
+    target += above * plan.pitch
+    source += first_y * plan.in_y + above * row
+    if real is double:
+        lay_even(target, source, end - above, row, ahead, low, high, plan, <vd *> NULL)
+    else:
+        lay_even(target, source, end - above, row, ahead, low, high, plan, <vf *> NULL)
+
+
 cdef inline void lay_out(
     char *scratch, const char *source, Py_ssize_t channels, const Plan *plan, const Tile *tile,
     const Py_ssize_t *residues, real *kind,
@@ -272,6 +310,7 @@ cdef inline void lay_out(
     cdef const Py_ssize_t *residues_z = residues
     cdef const Py_ssize_t *residues_y = residues_z + plan.phases_z
     cdef const Py_ssize_t *residues_x = residues_y + plan.phases_y
+    cdef Py_ssize_t size = sizeof(real)
     cdef Py_ssize_t count_z = tile.rows_z + plan.halo_z
     cdef Py_ssize_t count_y = tile.rows_y + plan.halo_y
     cdef Py_ssize_t count_x = tile.rows_x + plan.halo_x
@@ -280,17 +319,18 @@ cdef inline void lay_out(
     cdef char *target
     cdef char *row
     cdef bint outside
+    cdef bint plain = (is_given(plan, kind) and plan.border == ZEROS
+                       and plan.in_x == sizeof(real))
+    cdef bint even = plain and plan.stride_x == 2
     cdef bint whole = (
-        is_given(plan, kind) and plan.border == ZEROS and plan.stride_x == 1 and plan.stride_y == 1
-        and plan.in_x == sizeof(real) and plan.in_y == plan.size_x * plan.in_x
-        and plan.pitch == plan.in_y and tile.rows_x == plan.size_x)
+        plain and plan.stride_x == 1 and plan.stride_y == 1
+        and plan.in_y == plan.size_x * plan.in_x and plan.pitch == plan.in_y
+        and tile.rows_x == plan.size_x)
     for c in range(channels):
         for px in range(plan.phases_x):
             first = tile.x * plan.stride_x + residues_x[px]
-            low = clip((plan.stride_x - 1 - first) // plan.stride_x if first < 0 else 0, 0, count_x)
-            high = plan.size_x - first
-            high = clip((high + plan.stride_x - 1) // plan.stride_x if high > 0 else 0, low,
-                        count_x)
+            low = clip(steps_to(-first, plan.stride_x), 0, count_x)
+            high = clip(steps_to(plan.size_x - first, plan.stride_x), low, count_x)
             for pz in range(plan.phases_z):
                 for py in range(plan.phases_y):
                     target = scratch + c * plan.channel + (
@@ -304,6 +344,13 @@ cdef inline void lay_out(
                                 target + z * plan.plane, source + c * plan.in_channel
                                 + at_z * plan.in_z, tile.y + residues_y[py], count_y, first,
                                 plan, kind)
+                            continue
+                        if even and at_z >= 0:
+                            lay_even_plane(
+                                target + z * plan.plane, source + c * plan.in_channel
+                                + at_z * plan.in_z + first * size,
+                                tile.y * plan.stride_y + residues_y[py], count_y,
+                                plan.in_channel if px == 0 else 0, low, high, plan, kind)
                             continue
                         for y in range(count_y):
                             at_y = border_source(
