@@ -1130,6 +1130,11 @@ def flattened_conv3d(
     )  # fmt: skip
 
 
+def _crossed(vertical, horizontal):
+    """The taps of both, one after the other: (F, C, kv + kh)."""
+    return np.concatenate([vertical[:, :, :, 0], horizontal[:, :, 0, :]], axis=2)
+
+
 def parallel_flattened_conv2d(
     input: ArrayLike,
     weight_vertical: ArrayLike,
@@ -1206,7 +1211,10 @@ def parallel_flattened_conv2d(
     kernel = (vertical.shape[2], horizontal.shape[3])
     geometry.check_kernel("weight_vertical", kernel[:1])
     geometry.check_kernel("weight_horizontal", kernel[1:])
-    weight = np.concatenate([vertical[:, :, :, 0], horizontal[:, :, 0, :]], axis=2)
+    if type(weight_vertical) is type(weight_horizontal) is PackedWeight:
+        weight = weight_vertical.joined(weight_horizontal, _crossed)
+    else:
+        weight = _crossed(vertical, horizontal)
     return call(
         problems.crossed,
         ("input", "weight", "bias"),

@@ -77,6 +77,22 @@ def test_linear_maps_are_prepared_too(rng, shape):
     assert len(packed.prepared) == 1
 
 
+def test_arms_of_a_cross_are_prepared_as_one(rng):
+    x, vertical, horizontal = noise(rng, 3, 9, 8), noise(rng, 5, 3, 3, 1), noise(rng, 5, 3, 1, 5)
+    packed = fastconv.pack(vertical), fastconv.pack(horizontal)
+    expected = fastconv.parallel_flattened_conv2d(x, vertical, horizontal)
+    sizes = []
+    for _ in range(2):
+        result = fastconv.parallel_flattened_conv2d(x, *packed)
+        np.testing.assert_array_equal(result, expected)
+        sizes.append(packed[0].nbytes)
+    assert sizes[0] == sizes[1] > 2 * vertical.nbytes + horizontal.nbytes
+    half = fastconv.parallel_flattened_conv2d(x, vertical, packed[1])
+    np.testing.assert_array_equal(half, expected)
+    with pytest.raises(TypeError, match="packed for different dtypes"):
+        fastconv.parallel_flattened_conv2d(x, packed[0], fastconv.pack(horizontal, np.float64))
+
+
 def test_from_many_threads(rng):
     x, w = noise(rng, 1, 32, 20, 20), noise(rng, 40, 32, 3, 3)
     packed, expected = fastconv.pack(w), fastconv.conv2d(x, w, method="winograd")

@@ -40,13 +40,13 @@ def taken(size):
         workspace = _workspaces.pop()
     except IndexError:
         workspace = None
-    if workspace is None or workspace.size < size:
+    if workspace is None or workspace.nbytes < size:
         workspace = kernels.Workspace(_aligned_bytes(size))
     return workspace
 
 
 def given_back(workspace):
-    if workspace.size <= _KEEP_BYTES:
+    if workspace.nbytes <= _KEEP_BYTES:
         _workspaces.append(workspace)
 
 

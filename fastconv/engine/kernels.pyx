@@ -635,7 +635,7 @@ cdef class Workspace:
         self.memory = memory
 
     @property
-    def size(self):
+    def nbytes(self):
         return self.memory.shape[0]
 
     @property

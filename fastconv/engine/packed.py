@@ -54,12 +54,26 @@ class PackedWeight:
     @property
     def nbytes(self) -> int:
         # A list first: another thread may be adding to what is prepared.
-        return int(self._array.nbytes + sum(made.size for made in list(self.prepared.values())))
+        return int(self._array.nbytes + sum(made.nbytes for made in list(self.prepared.values())))
 
     def prepare(self, key: object, prepared: Any, keep: object) -> Any:
         """Keep what was prepared; of two threads that did, the first one's counts."""
         self._kept.append(keep)
         return self.prepared.setdefault(key, prepared)
+
+    def joined(
+        self,
+        other: PackedWeight,
+        join: Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]],
+    ) -> PackedWeight:
+        """One weight of this and another one, by a function of both arrays."""
+        if self.dtype != other.dtype:
+            raise TypeError("the weights are packed for different dtypes")
+        key = (join, id(other))
+        both = self.prepared.get(key)
+        if both is None:
+            both = self.prepare(key, PackedWeight(join(self._array, other._array)), other)
+        return both
 
     def viewed(self, array: NDArray[Any]) -> PackedWeight:
         """The same weight in another shape, and all that is prepared of it."""
