@@ -1130,7 +1130,7 @@ def flattened_conv3d(
     )  # fmt: skip
 
 
-def _crossed(vertical, horizontal):
+def _crossed(vertical: NDArray[Any], horizontal: NDArray[Any]) -> NDArray[Any]:
     """The taps of both, one after the other: (F, C, kv + kh)."""
     return np.concatenate([vertical[:, :, :, 0], horizontal[:, :, 0, :]], axis=2)
 
@@ -1211,7 +1211,8 @@ def parallel_flattened_conv2d(
     kernel = (vertical.shape[2], horizontal.shape[3])
     geometry.check_kernel("weight_vertical", kernel[:1])
     geometry.check_kernel("weight_horizontal", kernel[1:])
-    if type(weight_vertical) is type(weight_horizontal) is PackedWeight:
+    weight: NDArray[Any] | PackedWeight
+    if isinstance(weight_vertical, PackedWeight) and isinstance(weight_horizontal, PackedWeight):
         weight = weight_vertical.joined(weight_horizontal, _crossed)
     else:
         weight = _crossed(vertical, horizontal)

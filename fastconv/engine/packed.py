@@ -70,9 +70,9 @@ class PackedWeight:
         if self.dtype != other.dtype:
             raise TypeError("the weights are packed for different dtypes")
         key = (join, id(other))
-        both = self.prepared.get(key)
-        if both is None:
-            both = self.prepare(key, PackedWeight(join(self._array, other._array)), other)
+        if key not in self.prepared:
+            self.prepare(key, PackedWeight(join(self._array, other._array)), other)
+        both: PackedWeight = self.prepared[key]
         return both
 
     def viewed(self, array: NDArray[Any]) -> PackedWeight:
