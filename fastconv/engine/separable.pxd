@@ -16,6 +16,8 @@ from fastconv.engine.weights cimport weights_of
 cdef enum:
     # The most taps down a column.
     DOWN = 64
+    # Planes of more bytes are fetched ahead; of others enough stays in the cache.
+    NEAR = 1 << 22
 
 
 cdef inline void add_down(
@@ -37,9 +39,12 @@ cdef inline void add_down(
 
 cdef inline void down_band(
     const char **rows, Py_ssize_t column, Py_ssize_t taps, const mask *inside,
-    const char *weights, char *target, Py_ssize_t pitch, vector *_, span *s,
+    const char *weights, char *target, Py_ssize_t pitch, Py_ssize_t ahead, vector *_, span *s,
 ) noexcept nogil:
-    """Four rows of what the columns make, some vectors of each."""
+    """Four rows of what the columns make, some vectors of each.
+
+    Meanwhile the rows that the next band will see first are fetched.
+    """
     cdef vector sums[4][4]
     cdef Py_ssize_t size = LANE_BYTES(sums[0][0])
     cdef Py_ssize_t i, _run
@@ -48,6 +53,10 @@ cdef inline void down_band(
         for r in range(BAND):
             for j in range(FILTER_VECTORS(sizeof(span))):
                 FILL(sums[r][j], 0)
+        if ahead:
+            for r in range(BAND):
+                for j in range(FILTER_VECTORS(sizeof(span))):
+                    PREFETCH_FAR(rows[taps - 1 + r] + column + ahead + j * VECTOR_BYTES)
         # Three taps at least: rows at both ends are not seen by all of the band.
         add_down(sums, rows[0] + column, inside, weights, 0, 1, s)
         add_down(sums, rows[1] + column, inside, weights + size, 0, 2, s)
@@ -64,9 +73,13 @@ cdef inline void down_band(
 
 cdef inline void along_band(
     const char *source, Py_ssize_t pitch, Py_ssize_t taps, const char *weights, const char *bias,
-    char *target, Py_ssize_t out_pitch, int rows, Py_ssize_t valid, vector *_, span *__,
+    char *target, Py_ssize_t out_pitch, int rows, Py_ssize_t valid, Py_ssize_t ahead, vector *_,
+    span *__,
 ) noexcept nogil:
-    """Four rows of the output, or fewer, some vectors of each; `valid` bytes are stored."""
+    """Four rows of the output, or fewer, some vectors of each; `valid` bytes are stored.
+
+    Meanwhile what the next band will write to is fetched, if that is memory.
+    """
     cdef vector sums[4][4]
     cdef vector x[1]
     cdef vector w[1]
@@ -77,6 +90,10 @@ cdef inline void along_band(
         for r in range(BAND):
             for j in range(FILTER_VECTORS(sizeof(span))):
                 sums[r][j] = w[0]
+        if ahead:
+            for r in range(BAND):
+                for j in range(FILTER_VECTORS(sizeof(span))):
+                    PREFETCH_FAR(target + ahead + r * out_pitch + j * VECTOR_BYTES)
         for k in range(taps):
             BROADCAST(w[0], weights + k * LANE_BYTES(w[0]))
             for r in range(BAND):
@@ -94,7 +111,7 @@ cdef inline void along_band(
 
 cdef inline void down(
     const char **rows, Py_ssize_t width, const Pass *step, const char *weights, char *target,
-    vector *v,
+    Py_ssize_t ahead, vector *v,
 ) noexcept nogil:
     """A band of so many columns."""
     cdef Py_ssize_t lanes = LANES(v[0])
@@ -107,21 +124,22 @@ cdef inline void down(
         column = x * LANE_BYTES(v[0])
         if width - x <= lanes:
             down_band(rows, column, step.taps, inside, weights, target + column, step.sums_pitch,
-                      v, <single *> NULL)
+                      ahead, v, <single *> NULL)
             x += lanes
         elif width - x <= 2 * lanes:
             down_band(rows, column, step.taps, inside, weights, target + column, step.sums_pitch,
-                      v, <pair *> NULL)
+                      ahead, v, <pair *> NULL)
             x += 2 * lanes
         else:
             down_band(rows, column, step.taps, inside, weights, target + column, step.sums_pitch,
-                      v, <wide *> NULL)
+                      ahead, v, <wide *> NULL)
             x += BAND_VECTORS * lanes
 
 
 cdef inline void along(
     const char *source, Py_ssize_t pitch, Py_ssize_t width, const Pass *step,
-    const char *weights, const char *bias, char *target, Py_ssize_t out_pitch, int rows, vector *v,
+    const char *weights, const char *bias, char *target, Py_ssize_t out_pitch, int rows,
+    Py_ssize_t ahead, vector *v,
 ) noexcept nogil:
     """A band of the output."""
     cdef Py_ssize_t size = LANE_BYTES(v[0])
@@ -130,15 +148,15 @@ cdef inline void along(
     while x < width:
         if width - x <= lanes:
             along_band(source + x * size, pitch, step.taps, weights, bias, target + x * size,
-                       out_pitch, rows, (width - x) * size, v, <single *> NULL)
+                       out_pitch, rows, (width - x) * size, ahead, v, <single *> NULL)
             x += lanes
         elif width - x <= 2 * lanes:
             along_band(source + x * size, pitch, step.taps, weights, bias, target + x * size,
-                       out_pitch, rows, (width - x) * size, v, <pair *> NULL)
+                       out_pitch, rows, (width - x) * size, ahead, v, <pair *> NULL)
             x += 2 * lanes
         else:
             along_band(source + x * size, pitch, step.taps, weights, bias, target + x * size,
-                       out_pitch, rows, (width - x) * size, v, <wide *> NULL)
+                       out_pitch, rows, (width - x) * size, ahead, v, <wide *> NULL)
             x += BAND_VECTORS * lanes
 
 
@@ -176,6 +194,7 @@ cdef inline void separable_plane(
     cdef Py_ssize_t high = clip(plan.size_x - start, low, count)
     cdef Py_ssize_t seen = step.taps + BAND - 1
     cdef bint in_place = is_given(plan, kind) and plan.in_x == size
+    cdef bint far = plan.size_y * plan.in_y > NEAR
     cdef bint stored = is_stored(plan, kind) and passes[1].out_x == size
     cdef const char *zeros = scratch
     cdef char *middle = scratch + step.target
@@ -206,7 +225,8 @@ cdef inline void separable_plane(
                                plane + line * plan.in_y + (start + low) * plan.in_x, high - low,
                                plan.in_x, plan.given, kind)
         next = at + seen
-        down(rows, high - low, step, down_weights, middle + low * size, v)
+        down(rows, high - low, step, down_weights, middle + low * size,
+             BAND * plan.in_y if in_place and far else 0, v)
         for r in range(height):
             middle_row = <real *> (middle + r * pitch)
             p = 0
@@ -226,10 +246,10 @@ cdef inline void separable_plane(
         out = target + (tile.y + row) * passes[1].out_y + tile.x * passes[1].out_x
         if stored:
             along(middle, pitch, tile.rows_x, passes + 1, along_weights, bias, out,
-                  passes[1].out_y, height, v)
+                  passes[1].out_y, height, BAND * passes[1].out_y if far else 0, v)
         else:
             along(middle, pitch, tile.rows_x, passes + 1, along_weights, bias, panel, pitch,
-                  height, v)
+                  height, 0, v)
             for r in range(height):
                 store_row(out + r * passes[1].out_y, passes[1].out_x, panel + r * pitch,
                           tile.rows_x, plan.stored, kind)
