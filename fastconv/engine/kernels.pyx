@@ -30,8 +30,9 @@ E. Where there are few output channels a register tile takes some rows of the ou
    *band*, so that what is loaded serves several of them.
 F. Where an image is so small that its positions would not fill the vectors, a pass is
    *swapped* (swapped.pxd): the vectors run over output channels, the rows of the register
-   tile over positions. Bands and swapped passes add up the same terms in the same order, so
-   the bits are the same.
+   tile over positions. So do the few positions that direct passes have left over from whole
+   vectors. Bands and swapped passes add up the same terms in the same order, so the bits are
+   the same.
 
 G. Many input channels may take turns in the scratch, in *parts*; their sums wait in it. Where
    much of what the taps meet is the zeros around the input, taps are set *apart* in each part,
