@@ -130,6 +130,20 @@ cdef inline const byte *row_at(
     return <const byte *> source + place * lines.along_in if place >= 0 else around
 
 
+cdef inline void first_sums(
+    word *sums, const char *source, const Py_ssize_t *places, Py_ssize_t rows,
+    const byte *around, Py_ssize_t count, const Lines *lines,
+) noexcept nogil:
+    """Sums of so many columns over some rows: one less than a window has."""
+    cdef const byte *new
+    cdef Py_ssize_t i, j
+    memset(sums, 0, count * sizeof(word))
+    for i in range(rows):
+        new = row_at(source, places[i], around, lines)
+        for j in range(count):
+            sums[j] = <word> (sums[j] + new[j])
+
+
 cdef inline void bytes_across(
     const char *source, char *target, const Py_ssize_t *places, const Lines *lines, Division by,
 ) noexcept nogil:
@@ -139,14 +153,10 @@ cdef inline void bytes_across(
     cdef byte[ACROSS] zeros
     cdef const byte *new
     cdef const byte *old = zeros
-    cdef Py_ssize_t i, j
+    cdef Py_ssize_t i
     memset(around, <int> lines.fill, ACROSS)
     memset(zeros, 0, ACROSS)
-    memset(sums, 0, sizeof(sums))
-    for i in range(lines.size - 1):
-        new = row_at(source, places[i], around, lines)
-        for j in range(lines.count):
-            sums[j] = <word> (sums[j] + new[j])
+    first_sums(sums, source, places, lines.size - 1, around, lines.count, lines)
     for i in range(lines.length):
         new = row_at(source, places[i + lines.size - 1], around, lines)
         # The first window has nothing to lose.
@@ -168,14 +178,10 @@ cdef inline void bytes_of_plane(
     cdef byte *means = zeros + width
     cdef const byte *new
     cdef const byte *old = zeros
-    cdef Py_ssize_t i, j
-    memset(sums, 0, width * sizeof(word))
+    cdef Py_ssize_t i
     memset(around, <int> down.fill, width)
     memset(zeros, 0, width)
-    for i in range(top, top + down.size - 1):
-        new = row_at(source, places_down[i], around, down)
-        for j in range(width):
-            sums[j] = <word> (sums[j] + new[j])
+    first_sums(sums, source, places_down + top, down.size - 1, around, width, down)
     for i in range(top, top + height):
         new = row_at(source, places_down[i + down.size - 1], around, down)
         if i > top:
