@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -123,16 +124,25 @@ class Build(build_ext):
     """build_ext that refuses to make a silently serial package."""
 
     def finalize_options(self):
-        # A build_dir of its own: one generated C file for each module of the same source.
         modules = self.distribution.ext_modules
-        for i, each in enumerate(modules):
-            (modules[i],) = cythonize(
-                each,
-                build_dir=str(Path("build", "cython-debug" if DEBUG else "cython", each.name)),
-                compiler_directives=DIRECTIVES,
-            )
-            # Cython adds the flags of modules before it that have the same source.
-            modules[i].extra_compile_args = each.extra_compile_args
+        folder = Path("build", "cython-debug" if DEBUG else "cython")
+        # In processes, a build_dir for each: one generated C file for each module, also of the
+        # same source, which takes long.
+        with ProcessPoolExecutor(os.cpu_count()) as pool:
+            results = [
+                pool.submit(
+                    cythonize,
+                    each,
+                    build_dir=str(folder / each.name),
+                    compiler_directives=DIRECTIVES,
+                )
+                for each in modules
+            ]
+            for i, result in enumerate(results):
+                (module,) = result.result()
+                # Cython adds the flags of modules before it that have the same source.
+                module.extra_compile_args = modules[i].extra_compile_args
+                modules[i] = module
         super().finalize_options()
         self.parallel = self.parallel or os.cpu_count()
         variables = [os.environ.get(name) for name in ("CC", "CFLAGS", "CPPFLAGS", "LDFLAGS")]
@@ -183,4 +193,5 @@ class Build(build_ext):
                 )
 
 
-setup(ext_modules=EXTENSIONS, cmdclass={"build_ext": Build})
+if __name__ == "__main__":  # processes of the build may import this file
+    setup(ext_modules=EXTENSIONS, cmdclass={"build_ext": Build})

@@ -169,7 +169,7 @@ cdef inline bint is_few(Py_ssize_t count, Py_ssize_t height, real *_) noexcept n
     """Whether so many positions, less than a vector's, had better be multiplied on their own."""
     if real is double:
         return False
-    return FEW_PAY and 0 < 2 * count <= height <= VECTOR_BYTES // sizeof(float)
+    return FEW_PAY and 0 < 2 * count <= height <= VECTOR_BYTES // <int> sizeof(float)
 
 
 cdef inline void multiply_positions(
