@@ -112,7 +112,24 @@ static inline vf load_masked_f(const char *p, mask m)
 static inline vd load_masked_d(const char *p, mask m) { return (vd)load_masked_f(p, m); }
 #endif
 #if !defined(STORE_PART)
-#define STORE_PART(p, v, n) __builtin_memcpy((p), &(v), (size_t)(n))
+static inline void store_part(char *p, const char *v, Py_ssize_t n)
+{
+    if (n & VECTOR_BYTES)
+        __builtin_memcpy(p, v, VECTOR_BYTES);
+#if VECTOR_BYTES == 32
+    if (n & 16)
+        __builtin_memcpy(p, v, 16), p += 16, v += 16;
+#endif
+    if (n & 8)
+        __builtin_memcpy(p, v, 8), p += 8, v += 8;
+    if (n & 4)
+        __builtin_memcpy(p, v, 4);
+}
+#define STORE_PART(p, v, n) \
+    do { \
+        __typeof__(v) whole = (v); \
+        store_part((char *)(p), (const char *)&whole, (n)); \
+    } while (0)
 #endif
 #define LOAD_MASKED(v, p, m) ((v) = _Generic((v), vf: load_masked_f, vd: load_masked_d)((p), (m)))
 
