@@ -42,14 +42,13 @@ def method(name, *operands, **options):
 # Small filters, which read the input in place
 
 
-@pytest.mark.parametrize("width", [1, 5, 8, 15, 16, 17, 31, 33, 47, 64, 70, 140])
+@pytest.mark.parametrize("width", [1, 5, 8, 15, 16, 17, 31, 33, 47, 64, 70, 140, 330])
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("side", [3, 5, 7])
 @each_dtype
 def test_filter(rng, dtype, side, stride, width):
-    before, after = side // 2, (side - 1) // 2 + 1
-    for height in (4, 7, 14):
-        padding = ((side, side - 1), (before, after))
+    far, near = (side, side - 1), (side // 2, (side - 1) // 2 + 1)
+    for height, padding in ((4, (far, near)), (7, (near, far)), (14, (far, near))):
         x = crop(whole(rng, 2, 3, height, width + side, dtype=dtype))
         w, b = whole(rng, 6, 1, side, side, dtype=dtype), whole(rng, 6, dtype=dtype)
         options = {"stride": stride, "padding": padding, "groups": 3}

@@ -3,6 +3,9 @@
 Where a group has one input channel, and its rows are contiguous, bands of four output rows
 read the input in place. What is outside of it is masked; rows above and below are a row of
 zeros. The taps are added in the order in which direct passes add them.
+
+Bands go from one end of the rows to the other, so that memory is read and written nearly in its
+order.
 """
 
 from fastconv.engine.plan cimport *
@@ -104,74 +107,119 @@ cdef inline filter_t filter_of(
     return filter_of_square(taps, v, <stride2 *> NULL, n)
 
 
+cdef inline void find_inside(
+    mask *inside, Py_ssize_t x, Py_ssize_t vectors, const Plan *plan, const Pass *step, vector *v,
+) noexcept nogil:
+    """What is in the rows of the input that the strip from output `x` on loads."""
+    cdef Py_ssize_t lanes = VECTOR_BYTES // LANE_BYTES(v[0])
+    cdef Py_ssize_t at, first, j, k
+    for k in range(step.kernel):
+        for j in range(vectors * plan.stride_x):
+            # The first column of a vector that is loaded.
+            at = x * plan.stride_x + step.first_x + k + j * lanes
+            first = min(max(-at, 0), lanes)
+            MASK(inside[k * vectors * plan.stride_x + j], first,
+                 max(min(plan.size_x - at, lanes), first), v[0])
+
+
+cdef inline void fetch(
+    const char *start, Py_ssize_t rows, Py_ssize_t pitch, Py_ssize_t bytes
+) noexcept nogil:
+    """Fetch the cache lines of so many bytes of rows."""
+    cdef Py_ssize_t row, at
+    if pitch <= bytes:
+        # Each goes on where the one before ended.
+        bytes = rows * pitch
+        rows = 1
+    for row in range(rows):
+        at = 0
+        while at < bytes:
+            PREFETCH_FAR(start + row * pitch + at)
+            at += LINE
+        PREFETCH_FAR(start + row * pitch + bytes - 1)
+
+
 cdef inline void filter_tile(
     Memory memory, Py_ssize_t scratch, const char **operands, char *output, const Plan *plan,
     const Pass *step, const Tile *tile, vector *v,
 ) noexcept nogil:
-    """Strips of a few vectors, bands of four rows, then all planes: what is masked is the same.
+    """Bands of four rows of all planes, from one end to the other in strips of a few vectors.
 
-    The last band covers some rows again.
+    The last band covers some rows again. Bands see too little of a row at a time for the hardware
+    to guess what comes next. Where memory is far, what the next band, or this one of the next tile
+    if that has many planes, will read and write is fetched meanwhile.
     """
     cdef Py_ssize_t size = LANE_BYTES(v[0])
-    cdef Py_ssize_t lanes = VECTOR_BYTES // size
-    cdef const char *zeros = &memory[scratch + plan.layout]
+    cdef Py_ssize_t wide_x = BAND_VECTORS * (VECTOR_BYTES // size)
+    cdef const char *zeros = &memory[scratch + plan.layout] + step.first_x * size
+    cdef const char *source = (operands[0] + tile.image * plan.in_image
+                               + tile.group * plan.in_group + tile.z * plan.in_z)
+    cdef char *target = (output + step.out_offset + tile.image * step.out_image
+                         + tile.group * step.out_group + tile.z * step.out_z)
     cdef const char *rows[FILTER_ROWS]
-    cdef Py_ssize_t lines[FILTER_ROWS]
-    cdef mask inside[MOST_TAPS * 8]
-    cdef filter_t band
-    cdef Py_ssize_t x = 0
+    # Where rows of a plane begin.
+    cdef Py_ssize_t starts[FILTER_ROWS]
+    # Of the first strip, those in the middle, the last but one and the last.
+    cdef mask inside[4][MOST_TAPS * 8]
+    cdef filter_t band = filter_of(step.taps, plan.stride_x, v, <wide *> NULL)
+    cdef filter_t last = band
     cdef Py_ssize_t seen = 3 * plan.stride_y + step.kernel
-    cdef Py_ssize_t vectors, at, row, j, k, first, group, g, m, z
-    cdef const char *source
-    cdef char *target
-    # Small planes are done before the hardware has seen where they lie: the next tile's.
-    if plan.tiles_y == 1:
+    cdef Py_ssize_t strips = (tile.rows_x - 1) // wide_x
+    cdef Py_ssize_t rest = tile.rows_x - strips * wide_x
+    cdef Py_ssize_t vectors = BAND_VECTORS
+    cdef Py_ssize_t ahead = (step.first_y + seen) * plan.in_y
+    cdef Py_ssize_t out_ahead = BAND * step.out_y
+    cdef Py_ssize_t at, group, row, strip, x, width, g, j, m
+    cdef const char *plane
+    cdef char *out
+    if step.groups > 1:
+        ahead = plan.in_group
+        out_ahead = step.out_group
+    if plan.tiles_y == 1 and not plan.far:
+        # Small planes are done before the hardware has seen where they lie: the next tile's.
         for g in range(step.groups):
-            source = (operands[0] + tile.image * plan.in_image + (tile.group + 1) * plan.in_group
-                      + g * plan.in_channel)
-            at = 0
-            while at < min(plan.size_y * plan.in_y, 1 << 12):
-                PREFETCH_FAR(source + at)
-                at += LINE
-    while x < tile.rows_x:
-        vectors = min((tile.rows_x - x + lanes - 1) // lanes, BAND_VECTORS)
-        if vectors == 1:
-            band = filter_of(step.taps, plan.stride_x, v, <single *> NULL)
-        elif vectors == 2:
-            band = filter_of(step.taps, plan.stride_x, v, <pair *> NULL)
-        else:
-            vectors = BAND_VECTORS
-            band = filter_of(step.taps, plan.stride_x, v, <wide *> NULL)
-        for k in range(step.kernel):
-            for j in range(vectors * plan.stride_x):
-                # The first column of a vector that is loaded.
-                at = x * plan.stride_x + step.first_x + k + j * lanes
-                first = min(max(-at, 0), lanes)
-                MASK(inside[k * vectors * plan.stride_x + j], first,
-                     max(min(plan.size_x - at, lanes), first), v[0])
-        row = 0
-        while row < tile.rows_y:
-            at = tile.y + min(row, tile.rows_y - BAND)
+            fetch(source + plan.in_group + g * plan.in_channel, 1, plan.in_y * plan.size_y,
+                  1 << 12)
+    if rest * size <= VECTOR_BYTES:
+        vectors = 1
+        last = filter_of(step.taps, plan.stride_x, v, <single *> NULL)
+    elif rest * size <= 2 * VECTOR_BYTES:
+        vectors = 2
+        last = filter_of(step.taps, plan.stride_x, v, <pair *> NULL)
+    find_inside(inside[3], strips * wide_x, vectors, plan, step, v)
+    for j in range(min(strips, 3)):
+        find_inside(inside[j], (strips - 1 if j == 2 else j) * wide_x, BAND_VECTORS, plan, step, v)
+    row = 0
+    while row < tile.rows_y:
+        at = tile.y + min(row, tile.rows_y - BAND)
+        for j in range(seen):
+            starts[j] = at * plan.stride_y + step.first_y + j
+            if not 0 <= starts[j] < plan.size_y:
+                starts[j] = -1
+        for g in range(step.groups):
+            group = tile.group * step.groups + g
+            plane = source + g * plan.in_channel
+            out = target + g * step.out_inner + at * step.out_y
             for j in range(seen):
-                lines[j] = at * plan.stride_y + step.first_y + j
-                if not 0 <= lines[j] < plan.size_y:
-                    lines[j] = -1
-            for g in range(step.groups):
-                group = tile.group * step.groups + g
-                for z in range(tile.rows_z):
-                    source = (operands[0] + tile.image * plan.in_image
-                              + tile.group * plan.in_group + g * plan.in_channel
-                              + (tile.z + z) * plan.in_z)
-                    target = (output + step.out_offset + tile.image * step.out_image
-                              + tile.group * step.out_group + g * step.out_inner
-                              + (tile.z + z) * step.out_z + at * step.out_y + x * size)
-                    for j in range(seen):
-                        rows[j] = source + lines[j] * plan.in_y if lines[j] >= 0 else zeros
-                    for m in range(step.channels):
-                        band(rows, (x * plan.stride_x + step.first_x) * size,
-                             weights_of(operands, step, group, m),
-                             &memory[step.bias + (group * step.channels + m) * size], inside,
-                             target + m * step.out_channel, step.out_y,
-                             (tile.rows_x - x) * size, NULL, NULL, NULL, NULL)
-            row += BAND
-        x += vectors * lanes
+                rows[j] = zeros
+                if starts[j] >= 0:
+                    rows[j] = plane + starts[j] * plan.in_y + step.first_x * size
+            for strip in range(strips + 1):
+                x = strip * wide_x
+                width = min(wide_x, tile.rows_x - x)
+                if plan.far:
+                    fetch(plane + at * plan.stride_y * plan.in_y + ahead + x * plan.stride_x * size,
+                          BAND * plan.stride_y, plan.in_y, width * plan.stride_x * size)
+                    fetch(out + out_ahead + x * size, BAND, step.out_y, width * size)
+                j = min(strip, 1)
+                if strip == strips:
+                    j = 3
+                elif strip > 1 and strip == strips - 1:
+                    j = 2
+                for m in range(step.channels):
+                    (last if strip == strips else band)(
+                        rows, x * plan.stride_x * size, weights_of(operands, step, group, m),
+                        &memory[step.bias + (group * step.channels + m) * size], inside[j],
+                        out + x * size + m * step.out_channel, step.out_y, width * size,
+                        NULL, NULL, NULL, NULL)
+        row += BAND

@@ -19,7 +19,7 @@ cdef struct Plan:
     Py_ssize_t chunks, splits
     Py_ssize_t pitch, plane, phase, channel
     Py_ssize_t layout, panel, panel_pitch, given, stored
-    Py_ssize_t flags, scratch, scratch_size
+    Py_ssize_t far, flags, scratch, scratch_size
 
 cdef struct Pass:
     Py_ssize_t groups, planes, channels, taps, blocks

@@ -213,6 +213,9 @@ FEWEST_OUTPUTS, LONG = 4, 8 * PAGE
 NEAR_INPUTS = kernels.VECTOR**2 // 16
 #: Bytes of an input that is read in place though its channels are far apart.
 NEAR_BYTES = 4 * SCRATCH_BUDGET
+#: Bytes of an input that are left to the hardware to fetch: the wider the vectors, the longer are
+#: the runs that it sees.
+FAR_BYTES = kernels.VECTOR << 16
 #: Bytes of rows of the input that a tile of a small filter sees.
 FILTER_ROWS_BYTES = 1 << 15
 #: Bytes of a row, and rows, of a tile of two lines of taps.
@@ -1044,7 +1047,8 @@ def _pointwise(problem, threads):
 def _is_filter(problem):
     """Whether it is a small filter on planes of contiguous rows, which are read in place.
 
-    It needs masks; without them rows are better laid out.
+    It needs masks; without them rows are better laid out. They are kept for strips of vectors
+    where only the first and the last two reach beyond an input that is padded a little.
     """
     (step, *more) = problem.steps
     if kernels.VECTOR < MASKED:
@@ -1055,8 +1059,10 @@ def _is_filter(problem):
     depth, y, x = step.taps[0]
     size = problem.dtype.itemsize
     square = [(depth, y + i, x + j) for i in range(side) for j in range(side)]
+    end = (problem.grid[2] - 1) * problem.stride[2] + x + side
     return (
         side in (3, 5, 7)
+        and max(-x, end - problem.sizes[2]) <= side
         and problem.given == problem.dtype == problem.stored
         and step.taps == square
         and in_order(step.gather, size)
@@ -1170,6 +1176,7 @@ def finished(
     """The plan of these passes: all that is known of it as kernels.Plan wants it."""
     tiles = [-(-g // t) for g, t in zip(problem.grid, tile, strict=True)]
     tasks = problem.images * problem.groups * math.prod(tiles) * chunks
+    inputs = problem.images * problem.groups * problem.channels * math.prod(problem.sizes)
     threads = min(threads, tasks)
     scratch = biases + aligned(problem.images)
     # What is loaded beside the last position, if taps are a line, belongs to eight vectors.
@@ -1182,7 +1189,8 @@ def finished(
         *(len(axis.residues) for axis in axes), 0, *problem.grid, *tile, *tiles, chunks, splits,
         pitch, layout.plane, layout.phase, layout.channel,
         layout.start, end, PANEL, kernels.NUMBERS[problem.given.name],
-        kernels.NUMBERS[problem.stored.name], biases, scratch, scratch_size,
+        kernels.NUMBERS[problem.stored.name], inputs * problem.given.itemsize > FAR_BYTES, biases,
+        scratch, scratch_size,
     ]  # fmt: skip
     return Plan(
         kernels.Program(

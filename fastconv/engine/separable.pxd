@@ -16,8 +16,6 @@ from fastconv.engine.weights cimport weights_of
 cdef enum:
     # The most taps down a column.
     DOWN = 64
-    # Planes of more bytes are fetched ahead; of others enough stays in the cache.
-    NEAR = 1 << 22
 
 
 cdef inline void add_down(
@@ -194,7 +192,6 @@ cdef inline void separable_plane(
     cdef Py_ssize_t high = clip(plan.size_x - start, low, count)
     cdef Py_ssize_t seen = step.taps + BAND - 1
     cdef bint in_place = is_given(plan, kind) and plan.in_x == size
-    cdef bint far = plan.size_y * plan.in_y > NEAR
     cdef bint stored = is_stored(plan, kind) and passes[1].out_x == size
     cdef const char *zeros = scratch
     cdef char *middle = scratch + step.target
@@ -226,7 +223,7 @@ cdef inline void separable_plane(
                                plan.in_x, plan.given, kind)
         next = at + seen
         down(rows, high - low, step, down_weights, middle + low * size,
-             BAND * plan.in_y if in_place and far else 0, v)
+             BAND * plan.in_y if in_place and plan.far else 0, v)
         for r in range(height):
             middle_row = <real *> (middle + r * pitch)
             p = 0
@@ -246,7 +243,7 @@ cdef inline void separable_plane(
         out = target + (tile.y + row) * passes[1].out_y + tile.x * passes[1].out_x
         if stored:
             along(middle, pitch, tile.rows_x, passes + 1, along_weights, bias, out,
-                  passes[1].out_y, height, BAND * passes[1].out_y if far else 0, v)
+                  passes[1].out_y, height, BAND * passes[1].out_y if plan.far else 0, v)
         else:
             along(middle, pitch, tile.rows_x, passes + 1, along_weights, bias, panel, pitch,
                   height, 0, v)
