@@ -1,13 +1,14 @@
 """Filter: small squares of taps on one plane, without a lay-out.
 
 Where a group has one input channel, and its rows are contiguous, bands of four output rows
-read the input in place. What is outside of it is masked; rows above and below are a row of
-zeros. The taps are added in the order in which direct passes add them.
+read the input in place. Outside of it are zeros, which are masked, or a row of them above and
+below; or rows of its own, and ends of rows that are laid out with what continues them. The taps are added in the order in which direct passes add them.
 
 Bands go from one end of the rows to the other, so that memory is read and written nearly in its
 order.
 """
 
+from fastconv.engine.lay_out cimport border_source, clip, copy
 from fastconv.engine.plan cimport *
 from fastconv.engine.simd cimport *
 from fastconv.engine.weights cimport weights_of
@@ -110,16 +111,32 @@ cdef inline filter_t filter_of(
 cdef inline void find_inside(
     mask *inside, Py_ssize_t x, Py_ssize_t vectors, const Plan *plan, const Pass *step, vector *v,
 ) noexcept nogil:
-    """What is in the rows of the input that the strip from output `x` on loads."""
+    """What is in the rows that the strip from output `x` on loads; all, if they go on somehow."""
     cdef Py_ssize_t lanes = VECTOR_BYTES // LANE_BYTES(v[0])
-    cdef Py_ssize_t at, first, j, k
+    cdef Py_ssize_t at, first, last, j, k
     for k in range(step.kernel):
         for j in range(vectors * plan.stride_x):
             # The first column of a vector that is loaded.
             at = x * plan.stride_x + step.first_x + k + j * lanes
-            first = min(max(-at, 0), lanes)
-            MASK(inside[k * vectors * plan.stride_x + j], first,
-                 max(min(plan.size_x - at, lanes), first), v[0])
+            first = 0 if plan.border else clip(-at, 0, lanes)
+            last = lanes if plan.border else clip(plan.size_x - at, first, lanes)
+            MASK(inside[k * vectors * plan.stride_x + j], first, last, v[0])
+
+
+cdef inline void lay_end(
+    char *target, const char *row, Py_ssize_t start, Py_ssize_t count, const Py_ssize_t *before,
+    const Py_ssize_t *after, const Plan *plan, real *_,
+) noexcept nogil:
+    """So many elements of a row and of what continues it before and after."""
+    cdef Py_ssize_t low = clip(-start, 0, count)
+    cdef Py_ssize_t high = clip(plan.size_x - start, low, count)
+    cdef Py_ssize_t i
+    copy(target + low * <Py_ssize_t> sizeof(real), row + (start + low) * <Py_ssize_t> sizeof(real),
+         (high - low) * <Py_ssize_t> sizeof(real))
+    for i in range(low):
+        (<real *> target)[i] = (<const real *> row)[before[-start - i]]
+    for i in range(high, count):
+        (<real *> target)[i] = (<const real *> row)[after[start + i - plan.size_x]]
 
 
 cdef inline void fetch(
@@ -141,7 +158,7 @@ cdef inline void fetch(
 
 cdef inline void filter_tile(
     Memory memory, Py_ssize_t scratch, const char **operands, char *output, const Plan *plan,
-    const Pass *step, const Tile *tile, vector *v,
+    const Pass *step, const Tile *tile, vector *v, real *kind,
 ) noexcept nogil:
     """Bands of four rows of all planes, from one end to the other in strips of a few vectors.
 
@@ -157,8 +174,12 @@ cdef inline void filter_tile(
     cdef char *target = (output + step.out_offset + tile.image * step.out_image
                          + tile.group * step.out_group + tile.z * step.out_z)
     cdef const char *rows[FILTER_ROWS]
-    # Where rows of a plane begin.
-    cdef Py_ssize_t starts[FILTER_ROWS]
+    cdef const char *ends[FILTER_ROWS]
+    cdef const char **given
+    cdef Py_ssize_t lines[FILTER_ROWS]
+    # Columns that continue a row: at -i, and at size_x + i.
+    cdef Py_ssize_t before[MOST_TAPS + 1]
+    cdef Py_ssize_t after[MOST_TAPS + 1]
     # Of the first strip, those in the middle, the last but one and the last.
     cdef mask inside[4][MOST_TAPS * 8]
     cdef filter_t band = filter_of(step.taps, plan.stride_x, v, <wide *> NULL)
@@ -169,9 +190,15 @@ cdef inline void filter_tile(
     cdef Py_ssize_t vectors = BAND_VECTORS
     cdef Py_ssize_t ahead = (step.first_y + seen) * plan.in_y
     cdef Py_ssize_t out_ahead = BAND * step.out_y
-    cdef Py_ssize_t at, group, row, strip, x, width, g, j, m
+    cdef Py_ssize_t at, group, row, strip, x, width, column, g, j, m
     cdef const char *plane
     cdef char *out
+    if plan.border:
+        for j in range(step.kernel + 1):
+            before[j] = border_source(-j, plan.size_x, plan.border)
+            after[j] = border_source(plan.size_x + j, plan.size_x, plan.border)
+        for j in range(seen):
+            ends[j] = &memory[scratch + step.source + j * step.row_pitch]
     if step.groups > 1:
         ahead = plan.in_group
         out_ahead = step.out_group
@@ -193,17 +220,16 @@ cdef inline void filter_tile(
     while row < tile.rows_y:
         at = tile.y + min(row, tile.rows_y - BAND)
         for j in range(seen):
-            starts[j] = at * plan.stride_y + step.first_y + j
-            if not 0 <= starts[j] < plan.size_y:
-                starts[j] = -1
+            lines[j] = border_source(at * plan.stride_y + step.first_y + j, plan.size_y,
+                                     plan.border)
         for g in range(step.groups):
             group = tile.group * step.groups + g
             plane = source + g * plan.in_channel
             out = target + g * step.out_inner + at * step.out_y
             for j in range(seen):
                 rows[j] = zeros
-                if starts[j] >= 0:
-                    rows[j] = plane + starts[j] * plan.in_y + step.first_x * size
+                if lines[j] >= 0:
+                    rows[j] = plane + lines[j] * plan.in_y + step.first_x * size
             for strip in range(strips + 1):
                 x = strip * wide_x
                 width = min(wide_x, tile.rows_x - x)
@@ -211,6 +237,15 @@ cdef inline void filter_tile(
                     fetch(plane + at * plan.stride_y * plan.in_y + ahead + x * plan.stride_x * size,
                           BAND * plan.stride_y, plan.in_y, width * plan.stride_x * size)
                     fetch(out + out_ahead + x * size, BAND, step.out_y, width * size)
+                given = rows
+                column = x * plan.stride_x
+                if plan.border and (strip == 0 or strip >= strips - 1):
+                    given = ends
+                    for j in range(seen):
+                        lay_end(<char *> ends[j], rows[j] - step.first_x * size,
+                                column + step.first_x, (width - 1) * plan.stride_x + step.kernel,
+                                before, after, plan, kind)
+                    column = 0
                 j = min(strip, 1)
                 if strip == strips:
                     j = 3
@@ -218,7 +253,7 @@ cdef inline void filter_tile(
                     j = 2
                 for m in range(step.channels):
                     (last if strip == strips else band)(
-                        rows, x * plan.stride_x * size, weights_of(operands, step, group, m),
+                        given, column * size, weights_of(operands, step, group, m),
                         &memory[step.bias + (group * step.channels + m) * size], inside[j],
                         out + x * size + m * step.out_channel, step.out_y, width * size,
                         NULL, NULL, NULL, NULL)

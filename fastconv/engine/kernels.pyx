@@ -479,10 +479,10 @@ cdef void run_tile(
         elif passes[i].form == FILTER:
             if real is double:
                 filter_tile(memory, scratch, operands, output, plan, passes + i, tile,
-                            <vd *> NULL)
+                            <vd *> NULL, kind)
             else:
                 filter_tile(memory, scratch, operands, output, plan, passes + i, tile,
-                            <vf *> NULL)
+                            <vf *> NULL, kind)
         elif passes[i].form == SEPARABLE:
             # Both passes at once.
             if i == 0 and real is double:
@@ -593,7 +593,7 @@ cdef void run_all(
         worker.next = part(i, threads, tasks)
         if passes[0].form == FILTER:
             memset(&memory[plan.scratch + i * plan.scratch_size + plan.layout], 0,
-                   plan.scratch_size - plan.layout)
+                   passes[0].source - plan.layout)
         worker.prepared = prepared
     if threads == 1:
         # No parallel region: nothing wakes up, and a forked child cannot hang.
@@ -1040,6 +1040,7 @@ NUMBERS = {
     "uint32": UINT32, "int64": INT64, "uint64": UINT64, "float32": FLOAT32, "float64": FLOAT64,
 }
 BAND_ROWS = BAND
+STRIP = BAND_VECTORS * VECTOR_BYTES
 BLOCK_ROWS = BLOCK
 BLOCK_WIDTH = WIDTH
 TABLE_SLACK = AHEAD

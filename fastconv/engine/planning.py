@@ -1053,7 +1053,7 @@ def _is_filter(problem):
     (step, *more) = problem.steps
     if kernels.VECTOR < MASKED:
         return False
-    if more or step.groups > 1 or not step.output or step.inputs != 1 or problem.border:
+    if more or step.groups > 1 or not step.output or step.inputs != 1:
         return False
     side = math.isqrt(len(step.taps))
     depth, y, x = step.taps[0]
@@ -1089,13 +1089,18 @@ def _filter(problem, threads):
     rows = max(-(-rows // kernels.BAND_ROWS) * kernels.BAND_ROWS, kernels.BAND_ROWS)
     tile = (1, min(rows, height), width)
     layout = _Buffer(aligned(WORKER_BYTES), (True,) * 3, 1, 0, 0, 0, 0)
-    # A row of zeros, as wide as the input and what is loaded beside it.
-    end = layout.start + aligned((problem.sizes[2] + 2 * side) * size + 9 * VECTOR)
+    # A row of zeros, as wide as the input and what is loaded beside it; then ends of rows.
+    ends = layout.start + aligned((problem.sizes[2] + 2 * side) * size + 9 * VECTOR)
+    pitch = aligned(kernels.STRIP * problem.stride[2] + side * size + kernels.VECTOR)
+    seen = (kernels.BAND_ROWS - 1) * problem.stride[1] + side
+    end = ends + seen * pitch
     each = Pass(
         taps=len(step.taps),
         blocks=0,
         form=kernels.FORMS["filter"],
         kernel=side,
+        source=ends,
+        row_pitch=pitch,
         first_y=step.taps[0][1],
         first_x=step.taps[0][2],
     ).of_step(step)
