@@ -58,6 +58,29 @@ def test_filter(rng, dtype, side, stride, width):
         direct("conv2d", x, w, b, **{**options, "padding": 0}) if height >= side else ...
 
 
+@pytest.mark.parametrize("mode", ["reflect", "replicate", "circular", "symmetric"])
+@pytest.mark.parametrize("width", [8, 17, 64, 70, 130, 330])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("side", [3, 5, 7])
+def test_filter_of_rows_that_go_on(rng, side, stride, width, mode):
+    x = crop(whole(rng, 2, 3, 13, width))
+    w = whole(rng, 3, 1, side, side)
+    for padding in (side // 2, ((side - 1, 0), (0, side - 1))):
+        options = {"stride": stride, "padding": padding, "padding_mode": mode, "groups": 3}
+        masked = planning.kernels.VECTOR >= planning.MASKED
+        assert ("in place" in method("conv2d", x, w, **options)) == masked
+        direct("conv2d", x, w, **options)
+
+
+@pytest.mark.parametrize("mode", ["reflect", "nearest", "mirror", "wrap", "constant"])
+@pytest.mark.parametrize("shape", [(4, 1), (5, 9), (14, 70), (31, 330)])
+@each_dtype
+def test_filter_of_a_cross(rng, dtype, shape, mode):
+    x = crop(whole(rng, *shape, dtype=dtype))
+    result = fastconv.ndimage.laplace(x, mode=mode)
+    np.testing.assert_array_equal(result, ndimage.laplace(x, mode=mode))
+
+
 @pytest.mark.parametrize("view", VIEWS)
 def test_filter_of_views(rng, view):
     x, w = view(whole(rng, 1, 4, 9, 21)), view(whole(rng, 4, 1, 3, 3))

@@ -1,8 +1,9 @@
-"""Filter: small squares of taps on one plane, without a lay-out.
+"""Filter: small squares of taps, or a cross of five, on one plane, without a lay-out.
 
 Where a group has one input channel, and its rows are contiguous, bands of four output rows
-read the input in place. Outside of it are zeros, which are masked, or a row of them above and
-below; or rows of its own, and ends of rows that are laid out with what continues them. The taps are added in the order in which direct passes add them.
+read the input in place. Zeros outside of it are masked, or a row of them above and below. Rows
+that go on somehow have others above and below, and their ends are laid out. The taps are added in
+the order in which direct passes add them.
 
 Bands go from one end of the rows to the other, so that memory is read and written nearly in its
 order.
@@ -14,37 +15,54 @@ from fastconv.engine.simd cimport *
 from fastconv.engine.weights cimport weights_of
 
 
+cdef inline int tap_of(int row, int column, square *_) noexcept nogil:
+    """Which of the taps this is, if it is one."""
+    if not 0 <= row < <int> sizeof(square):
+        return -1
+    if square is cross3:
+        # One, three and one.
+        return column + 1 if row == 1 else -1 if column != 1 else 2 * row
+    return row * <int> sizeof(square) + column
+
+
 cdef inline void filter_row(
     vector (*sums)[4], const char *row, const char *weights, const mask *inside, int i,
-    square *_, stride *__, span *___,
+    square *a, stride *_, reach *__,
 ) noexcept nogil:
     """Add what row i of the input, as the band sees it, is to the band's rows."""
     cdef vector x[4]
     cdef vector y[1]
     cdef vector w[1]
+    cdef const char *at
+    cdef const mask *of
     cdef Py_ssize_t k
-    cdef int j, r
+    cdef int j, r, tap
     for k in range(<int> sizeof(square)):
-        for j in range(FILTER_VECTORS(sizeof(span))):
-            LOAD_MASKED(x[j], row + k * LANE_BYTES(w[0])
-                        + j * <int> sizeof(stride) * VECTOR_BYTES,
-                        inside[(k * FILTER_VECTORS(sizeof(span)) + j) * <int> sizeof(stride)])
+        for j in range(FILTER_VECTORS(sizeof(reach))):
+            at = row + k * LANE_BYTES(w[0]) + j * <int> sizeof(stride) * VECTOR_BYTES
+            of = inside + (k * FILTER_VECTORS(sizeof(reach)) + j) * <int> sizeof(stride)
+            if reach is inner:
+                LOAD(x[j], at)
+            else:
+                LOAD_MASKED(x[j], at, of[0])
             if stride is stride2:
-                LOAD_MASKED(y[0], row + k * LANE_BYTES(w[0]) + (2 * j + 1) * VECTOR_BYTES,
-                            inside[(k * FILTER_VECTORS(sizeof(span)) + j) * 2 + 1])
+                if reach is inner:
+                    LOAD(y[0], at + VECTOR_BYTES)
+                else:
+                    LOAD_MASKED(y[0], at + VECTOR_BYTES, of[1])
                 EVEN(x[j], x[j], y[0])
         for r in range(BAND):
-            if 0 <= i - r * <int> sizeof(stride) < <int> sizeof(square):
-                BROADCAST(w[0], weights + ((i - r * <int> sizeof(stride)) * <int> sizeof(square)
-                                           + k) * LANE_BYTES(w[0]))
-                for j in range(FILTER_VECTORS(sizeof(span))):
+            tap = tap_of(i - r * <int> sizeof(stride), <int> k, a)
+            if tap >= 0:
+                BROADCAST(w[0], weights + tap * LANE_BYTES(w[0]))
+                for j in range(FILTER_VECTORS(sizeof(reach))):
                     sums[r][j] = sums[r][j] + w[0] * x[j]
 
 
 cdef inline void filter_band(
     const char **rows, Py_ssize_t column, const char *weights, const char *bias,
     const mask *inside, char *target, Py_ssize_t pitch, Py_ssize_t valid, vector *_,
-    square *a, stride *b, span *c,
+    square *a, stride *b, reach *c,
 ) noexcept nogil:
     """Four rows of the output, some vectors of each; `valid` bytes are stored."""
     cdef vector sums[4][4]
@@ -54,7 +72,7 @@ cdef inline void filter_band(
     for _run in range(1):
         BROADCAST(w[0], bias)
         for i in range(BAND):
-            for j in range(FILTER_VECTORS(sizeof(span))):
+            for j in range(FILTER_VECTORS(sizeof(reach))):
                 sums[i][j] = w[0]
         filter_row(sums, rows[0] + column, weights, inside, 0, a, b, c)
         filter_row(sums, rows[1] + column, weights, inside, 1, a, b, c)
@@ -75,9 +93,9 @@ cdef inline void filter_band(
             filter_row(sums, rows[11] + column, weights, inside, 11, a, b, c)
             filter_row(sums, rows[12] + column, weights, inside, 12, a, b, c)
         for i in range(BAND):
-            for j in range(FILTER_VECTORS(sizeof(span))):
+            for j in range(FILTER_VECTORS(sizeof(reach))):
                 left = valid - j * VECTOR_BYTES
-                if left >= VECTOR_BYTES:
+                if reach is inner or left >= VECTOR_BYTES:
                     STORE(target + i * pitch + j * VECTOR_BYTES, sums[i][j])
                 elif left > 0:
                     STORE_PART(target + i * pitch + j * VECTOR_BYTES, sums[i][j], left)
@@ -90,22 +108,36 @@ ctypedef void (*filter_t)(
 
 
 cdef inline filter_t filter_of_square(
-    Py_ssize_t taps, vector *_, stride *__, span *___,
+    Py_ssize_t taps, vector *_, stride *__, reach *___,
 ) noexcept nogil:
+    if taps == 5:
+        return <filter_t> filter_band[vector, cross3, stride, reach]
     if taps == 9:
-        return <filter_t> filter_band[vector, square3, stride, span]
+        return <filter_t> filter_band[vector, square3, stride, reach]
     if taps == 25:
-        return <filter_t> filter_band[vector, square5, stride, span]
-    return <filter_t> filter_band[vector, square7, stride, span]
+        return <filter_t> filter_band[vector, square5, stride, reach]
+    return <filter_t> filter_band[vector, square7, stride, reach]
 
 
 cdef inline filter_t filter_of(
-    Py_ssize_t taps, Py_ssize_t step, vector *v, span *n,
+    Py_ssize_t taps, Py_ssize_t step, vector *v, reach *n,
 ) noexcept nogil:
-    """The band for a square of so many taps and a stride."""
+    """The band for so many taps and a stride."""
     if step == 1:
         return filter_of_square(taps, v, <stride1 *> NULL, n)
     return filter_of_square(taps, v, <stride2 *> NULL, n)
+
+
+cdef inline const char *in_order(
+    char *target, const char *weights, Table table, const Pass *step, real *_,
+) noexcept nogil:
+    """The weights in the order of the taps; where they are, if they are so there."""
+    cdef Py_ssize_t t
+    if step.contiguous:
+        return weights
+    for t in range(step.taps):
+        (<real *> target)[t] = (<const real *> (weights + table[step.gather + t]))[0]
+    return target
 
 
 cdef inline void find_inside(
@@ -157,8 +189,8 @@ cdef inline void fetch(
 
 
 cdef inline void filter_tile(
-    Memory memory, Py_ssize_t scratch, const char **operands, char *output, const Plan *plan,
-    const Pass *step, const Tile *tile, vector *v, real *kind,
+    Memory memory, Py_ssize_t scratch, Table table, const char **operands, char *output,
+    const Plan *plan, const Pass *step, const Tile *tile, vector *v, real *kind,
 ) noexcept nogil:
     """Bands of four rows of all planes, from one end to the other in strips of a few vectors.
 
@@ -180,10 +212,13 @@ cdef inline void filter_tile(
     # Columns that continue a row: at -i, and at size_x + i.
     cdef Py_ssize_t before[MOST_TAPS + 1]
     cdef Py_ssize_t after[MOST_TAPS + 1]
-    # Of the first strip, those in the middle, the last but one and the last.
-    cdef mask inside[4][MOST_TAPS * 8]
-    cdef filter_t band = filter_of(step.taps, plan.stride_x, v, <wide *> NULL)
-    cdef filter_t last = band
+    # Of the first strip, the last but one and the last.
+    cdef mask inside[3][MOST_TAPS * 8]
+    cdef char ordered[MOST_TAPS * MOST_TAPS * 8]
+    cdef filter_t middle = filter_of(step.taps, plan.stride_x, v, <inner *> NULL)
+    cdef filter_t first = filter_of(step.taps, plan.stride_x, v, <wide *> NULL)
+    cdef filter_t last = first
+    cdef filter_t band
     cdef Py_ssize_t seen = 3 * plan.stride_y + step.kernel
     cdef Py_ssize_t strips = (tile.rows_x - 1) // wide_x
     cdef Py_ssize_t rest = tile.rows_x - strips * wide_x
@@ -192,6 +227,7 @@ cdef inline void filter_tile(
     cdef Py_ssize_t out_ahead = BAND * step.out_y
     cdef Py_ssize_t at, group, row, strip, x, width, column, g, j, m
     cdef const char *plane
+    cdef const char *weights
     cdef char *out
     if plan.border:
         for j in range(step.kernel + 1):
@@ -213,9 +249,9 @@ cdef inline void filter_tile(
     elif rest * size <= 2 * VECTOR_BYTES:
         vectors = 2
         last = filter_of(step.taps, plan.stride_x, v, <pair *> NULL)
-    find_inside(inside[3], strips * wide_x, vectors, plan, step, v)
-    for j in range(min(strips, 3)):
-        find_inside(inside[j], (strips - 1 if j == 2 else j) * wide_x, BAND_VECTORS, plan, step, v)
+    find_inside(inside[2], strips * wide_x, vectors, plan, step, v)
+    for j in range(min(strips, 2)):
+        find_inside(inside[j], j * (strips - 1) * wide_x, BAND_VECTORS, plan, step, v)
     row = 0
     while row < tile.rows_y:
         at = tile.y + min(row, tile.rows_y - BAND)
@@ -247,14 +283,17 @@ cdef inline void filter_tile(
                                 before, after, plan, kind)
                     column = 0
                 j = min(strip, 1)
+                band = first
                 if strip == strips:
-                    j = 3
-                elif strip > 1 and strip == strips - 1:
                     j = 2
+                    band = last
+                elif plan.border or 0 < strip < strips - 1:
+                    band = middle
                 for m in range(step.channels):
-                    (last if strip == strips else band)(
-                        given, column * size, weights_of(operands, step, group, m),
-                        &memory[step.bias + (group * step.channels + m) * size], inside[j],
-                        out + x * size + m * step.out_channel, step.out_y, width * size,
-                        NULL, NULL, NULL, NULL)
+                    weights = in_order(ordered, weights_of(operands, step, group, m), table, step,
+                                       kind)
+                    band(given, column * size, weights,
+                         &memory[step.bias + (group * step.channels + m) * size], inside[j],
+                         out + x * size + m * step.out_channel, step.out_y, width * size,
+                         NULL, NULL, NULL, NULL)
         row += BAND

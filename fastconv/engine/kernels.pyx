@@ -478,10 +478,10 @@ cdef void run_tile(
                           &worker.upcoming, kind)
         elif passes[i].form == FILTER:
             if real is double:
-                filter_tile(memory, scratch, operands, output, plan, passes + i, tile,
+                filter_tile(memory, scratch, table, operands, output, plan, passes + i, tile,
                             <vd *> NULL, kind)
             else:
-                filter_tile(memory, scratch, operands, output, plan, passes + i, tile,
+                filter_tile(memory, scratch, table, operands, output, plan, passes + i, tile,
                             <vf *> NULL, kind)
         elif passes[i].form == SEPARABLE:
             # Both passes at once.

@@ -213,11 +213,9 @@ FEWEST_OUTPUTS, LONG = 4, 8 * PAGE
 NEAR_INPUTS = kernels.VECTOR**2 // 16
 #: Bytes of an input that is read in place though its channels are far apart.
 NEAR_BYTES = 4 * SCRATCH_BUDGET
-#: Bytes of an input that are left to the hardware to fetch: the wider the vectors, the longer are
-#: the runs that it sees.
+#: Bytes of an input that hardware had better not be left alone with. The wider the vectors, the
+#: longer are the runs that it sees.
 FAR_BYTES = kernels.VECTOR << 16
-#: Bytes of rows of the input that a tile of a small filter sees.
-FILTER_ROWS_BYTES = 1 << 15
 #: Bytes of a row, and rows, of a tile of two lines of taps.
 SEPARABLE_BYTES, SEPARABLE_ROWS = 1 << 12, 64
 #: Bytes of a vector that can be loaded in part.
@@ -1044,6 +1042,16 @@ def _pointwise(problem, threads):
     )  # fmt: skip
 
 
+def _square(step):
+    """The side and the first row and column of a square of taps, or of the cross in one."""
+    depth, y, x = map(min, zip(*step.taps, strict=True))
+    side = step.taps[-1][1] - y + 1
+    square = [(depth, y + i, x + j) for i in range(side) for j in range(side)]
+    if side == 3 and len(step.taps) == 5:
+        square = [square[i] for i in (1, 3, 4, 5, 7)]
+    return (side if side in (3, 5, 7) and step.taps == square else 0), y, x
+
+
 def _is_filter(problem):
     """Whether it is a small filter on planes of contiguous rows, which are read in place.
 
@@ -1053,20 +1061,16 @@ def _is_filter(problem):
     (step, *more) = problem.steps
     if kernels.VECTOR < MASKED:
         return False
-    if more or step.groups > 1 or not step.output or step.inputs != 1:
+    if more or step.groups > 1 or not step.output or step.inputs != 1 or len(step.taps) > 49:
         return False
-    side = math.isqrt(len(step.taps))
-    depth, y, x = step.taps[0]
+    side, _, x = _square(step)
     size = problem.dtype.itemsize
-    square = [(depth, y + i, x + j) for i in range(side) for j in range(side)]
     end = (problem.grid[2] - 1) * problem.stride[2] + x + side
     return (
-        side in (3, 5, 7)
+        side > 0
         and max(-x, end - problem.sizes[2]) <= side
         and problem.given == problem.dtype == problem.stored
-        and step.taps == square
-        and in_order(step.gather, size)
-        and depth == 0
+        and step.taps[0][0] == 0
         and problem.stride in ((1, 1, 1), (1, 2, 2))
         and problem.in_strides[5] == step.output.spatial[2] == size
         and problem.grid[1] >= kernels.BAND_ROWS
@@ -1077,16 +1081,16 @@ def _filter(problem, threads):
     """Plan a small filter: tiles are rows of planes."""
     (step,) = problem.steps
     size = problem.dtype.itemsize
-    side = math.isqrt(len(step.taps))
+    side, first_y, first_x = _square(step)
     _, height, width = problem.grid
-    cycles = problem.images * problem.groups * (100 + height * (20 + width * size / 64 * side**2))
+    work = height * (20 + width * size / 64 * len(step.taps))
+    cycles = problem.images * problem.groups * (100 + work)
     threads = worth(threads, cycles)
-    # So few that the strips of a wide plane find in the cache what they share. Else some ten
-    # microseconds each: enough of them for all threads, not too many to begin.
-    rows = FILTER_ROWS_BYTES // (problem.sizes[2] * problem.stride[1] * size)
+    rows = height
     if threads > 1:
-        rows = min(rows, -(-height // max(1, int(cycles / problem.groups / 3e4))))
-    rows = max(-(-rows // kernels.BAND_ROWS) * kernels.BAND_ROWS, kernels.BAND_ROWS)
+        # Some ten microseconds each: enough of them for all threads, not too many to begin.
+        rows = -(-height // max(1, int(cycles / problem.groups / 3e4)))
+        rows = -(-rows // kernels.BAND_ROWS) * kernels.BAND_ROWS
     tile = (1, min(rows, height), width)
     layout = _Buffer(aligned(WORKER_BYTES), (True,) * 3, 1, 0, 0, 0, 0)
     # A row of zeros, as wide as the input and what is loaded beside it; then ends of rows.
@@ -1094,6 +1098,8 @@ def _filter(problem, threads):
     pitch = aligned(kernels.STRIP * problem.stride[2] + side * size + kernels.VECTOR)
     seen = (kernels.BAND_ROWS - 1) * problem.stride[1] + side
     end = ends + seen * pitch
+    axes = [axis(problem, a) for a in range(3)]
+    table = [r for a in axes for r in a.residues]
     each = Pass(
         taps=len(step.taps),
         blocks=0,
@@ -1101,12 +1107,13 @@ def _filter(problem, threads):
         kernel=side,
         source=ends,
         row_pitch=pitch,
-        first_y=step.taps[0][1],
-        first_x=step.taps[0][2],
+        first_y=first_y,
+        first_x=first_x,
+        gather=len(table),
+        contiguous=in_order(step.gather, size),
     ).of_step(step)
+    table += step.gather
     biases = aligned(problem.groups * step.groups * step.outputs * size)
-    axes = [axis(problem, a) for a in range(3)]
-    table = [r for a in axes for r in a.residues]
     return finished(
         problem, axes, tile, 1, 0, threads, layout, 0, [each], table, biases, 0, end, 0,
         flops(problem), "direct, in place",

@@ -280,6 +280,7 @@ TILE_ROWS(11); TILE_ROWS(12); TILE_ROWS(13); TILE_ROWS(14);
 typedef struct { char one; } single;    /* one vector of positions */
 typedef struct { char two[3]; } pair;   /* two */
 typedef struct { char many[2]; } wide;  /* as many as the registers hold */
+typedef struct { char all[4]; } inner; /* as many, none of them masked */
 
 #if VECTOR_REGISTERS == 32
 #define ROWS_LIMIT 14
@@ -315,7 +316,8 @@ typedef struct { char many[2]; } wide;  /* as many as the registers hold */
 #define BAND_VECTORS 2
 #endif
 
-/* Filters: squares of so many taps a side, strides of one or two. */
+/* Filters: squares of so many taps a side, or a cross in one; strides of one or two. */
+typedef struct { char size[3]; } cross3;
 typedef struct { char size[3]; } square3;
 typedef struct { char size[5]; } square5;
 typedef struct { char size[7]; } square7;

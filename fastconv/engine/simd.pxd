@@ -80,6 +80,10 @@ cdef extern from "simd.h" nogil:
         char two[3]
     ctypedef struct wide:
         char many[2]
+    ctypedef struct inner:
+        char all[4]
+    ctypedef struct cross3:
+        char size[3]
     ctypedef struct square3:
         char size[3]
     ctypedef struct square5:
@@ -120,7 +124,14 @@ ctypedef fused span:
     pair
     wide
 
+ctypedef fused reach:
+    single
+    pair
+    wide
+    inner
+
 ctypedef fused square:
+    cross3
     square3
     square5
     square7
