@@ -12,7 +12,11 @@ order.
 from fastconv.engine.lay_out cimport border_source, clip, copy
 from fastconv.engine.plan cimport *
 from fastconv.engine.simd cimport *
-from fastconv.engine.weights cimport weights_of
+
+
+cdef enum:
+    # Bytes of planes of which the next one is fetched.
+    SMALL = 1 << 12
 
 
 cdef inline int tap_of(int row, int column, square *_) noexcept nogil:
@@ -185,7 +189,8 @@ cdef inline void fetch(
         while at < bytes:
             PREFETCH_FAR(start + row * pitch + at)
             at += LINE
-        PREFETCH_FAR(start + row * pitch + bytes - 1)
+        if bytes % LINE:
+            PREFETCH_FAR(start + row * pitch + bytes - 1)
 
 
 cdef inline void filter_tile(
@@ -196,7 +201,7 @@ cdef inline void filter_tile(
 
     The last band covers some rows again. Bands see too little of a row at a time for the hardware
     to guess what comes next. Where memory is far, what the next band, or this one of the next tile
-    if that has many planes, will read and write is fetched meanwhile.
+    if planes are small, will read and write is fetched meanwhile.
     """
     cdef Py_ssize_t size = LANE_BYTES(v[0])
     cdef Py_ssize_t wide_x = BAND_VECTORS * (VECTOR_BYTES // size)
@@ -208,7 +213,6 @@ cdef inline void filter_tile(
     cdef const char *rows[FILTER_ROWS]
     cdef const char *ends[FILTER_ROWS]
     cdef const char **given
-    cdef Py_ssize_t lines[FILTER_ROWS]
     # Columns that continue a row: at -i, and at size_x + i.
     cdef Py_ssize_t before[MOST_TAPS + 1]
     cdef Py_ssize_t after[MOST_TAPS + 1]
@@ -225,9 +229,11 @@ cdef inline void filter_tile(
     cdef Py_ssize_t vectors = BAND_VECTORS
     cdef Py_ssize_t ahead = (step.first_y + seen) * plan.in_y
     cdef Py_ssize_t out_ahead = BAND * step.out_y
-    cdef Py_ssize_t at, group, row, strip, x, width, column, g, j, m
-    cdef const char *plane
+    cdef Py_ssize_t at, line, row, strip, x, width, column, _g, i, j, m
+    cdef const char *at_row
+    cdef const char *upcoming
     cdef const char *weights
+    cdef const char *bias
     cdef char *out
     if plan.border:
         for j in range(step.kernel + 1):
@@ -235,14 +241,11 @@ cdef inline void filter_tile(
             after[j] = border_source(plan.size_x + j, plan.size_x, plan.border)
         for j in range(seen):
             ends[j] = &memory[scratch + step.source + j * step.row_pitch]
-    if step.groups > 1:
+    # Small planes are done before the hardware has seen where they lie.
+    cdef bint small = plan.tiles_y == 1 and plan.size_y * plan.in_y <= SMALL
+    if small:
         ahead = plan.in_group
         out_ahead = step.out_group
-    if plan.tiles_y == 1 and not plan.far:
-        # Small planes are done before the hardware has seen where they lie: the next tile's.
-        for g in range(step.groups):
-            fetch(source + plan.in_group + g * plan.in_channel, 1, plan.in_y * plan.size_y,
-                  1 << 12)
     if rest * size <= VECTOR_BYTES:
         vectors = 1
         last = filter_of(step.taps, plan.stride_x, v, <single *> NULL)
@@ -256,44 +259,49 @@ cdef inline void filter_tile(
     while row < tile.rows_y:
         at = tile.y + min(row, tile.rows_y - BAND)
         for j in range(seen):
-            lines[j] = border_source(at * plan.stride_y + step.first_y + j, plan.size_y,
-                                     plan.border)
-        for g in range(step.groups):
-            group = tile.group * step.groups + g
-            plane = source + g * plan.in_channel
-            out = target + g * step.out_inner + at * step.out_y
-            for j in range(seen):
-                rows[j] = zeros
-                if lines[j] >= 0:
-                    rows[j] = plane + lines[j] * plan.in_y + step.first_x * size
+            line = border_source(at * plan.stride_y + step.first_y + j, plan.size_y, plan.border)
+            rows[j] = source + line * plan.in_y + step.first_x * size if line >= 0 else zeros
+        upcoming = source + at * plan.stride_y * plan.in_y + ahead
+        out = target + at * step.out_y
+        weights = operands[step.operand] + tile.group * step.weight_outer
+        bias = &memory[step.bias + tile.group * step.groups * step.channels * size]
+        for _g in range(step.groups):
             for strip in range(strips + 1):
                 x = strip * wide_x
-                width = min(wide_x, tile.rows_x - x)
+                width = rest
+                band = last
+                j = 2
+                if strip < strips:
+                    width = wide_x
+                    band = middle if plan.border or 0 < strip < strips - 1 else first
+                    j = min(strip, 1)
+                if small or plan.far:
+                    fetch(upcoming + x * plan.stride_x * size, BAND * plan.stride_y, plan.in_y,
+                          width * plan.stride_x * size)
                 if plan.far:
-                    fetch(plane + at * plan.stride_y * plan.in_y + ahead + x * plan.stride_x * size,
-                          BAND * plan.stride_y, plan.in_y, width * plan.stride_x * size)
                     fetch(out + out_ahead + x * size, BAND, step.out_y, width * size)
                 given = rows
                 column = x * plan.stride_x
                 if plan.border and (strip == 0 or strip >= strips - 1):
                     given = ends
-                    for j in range(seen):
-                        lay_end(<char *> ends[j], rows[j] - step.first_x * size,
+                    for i in range(seen):
+                        lay_end(<char *> ends[i], rows[i] - step.first_x * size,
                                 column + step.first_x, (width - 1) * plan.stride_x + step.kernel,
                                 before, after, plan, kind)
                     column = 0
-                j = min(strip, 1)
-                band = first
-                if strip == strips:
-                    j = 2
-                    band = last
-                elif plan.border or 0 < strip < strips - 1:
-                    band = middle
                 for m in range(step.channels):
-                    weights = in_order(ordered, weights_of(operands, step, group, m), table, step,
-                                       kind)
-                    band(given, column * size, weights,
-                         &memory[step.bias + (group * step.channels + m) * size], inside[j],
-                         out + x * size + m * step.out_channel, step.out_y, width * size,
-                         NULL, NULL, NULL, NULL)
+                    band(given, column * size,
+                         in_order(ordered, weights + m * step.weight_channel, table, step, kind),
+                         bias + m * size, inside[j], out + x * size + m * step.out_channel,
+                         step.out_y, width * size, NULL, NULL, NULL, NULL)
+            # The next plane. One row after the other: the band waits for vectors that are stored.
+            for j in range(seen):
+                at_row = rows[j]
+                OPAQUE(at_row)
+                if at_row != zeros:
+                    rows[j] = at_row + plan.in_channel
+            upcoming += plan.in_channel
+            out += step.out_inner
+            weights += step.weight_inner
+            bias += step.channels * size
         row += BAND
