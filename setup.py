@@ -41,8 +41,11 @@ LEVELS = {
         "v3": ["-march=x86-64-v3"],
         "v4": ["-march=x86-64-v4", "-mprefer-vector-width=512"],
     },
-    # GCC loads weights far ahead there, and sums go to the stack for it; Clang has no such flag.
-    "aarch64": {"neon": [] if MACOS or WINDOWS else ["-fno-schedule-insns"]},
+    # GCC loads weights far ahead there, or keeps what it will load again, and sums go to the stack
+    # for it; Clang has no such flags.
+    "aarch64": {
+        "neon": [] if MACOS or WINDOWS else ["-fno-schedule-insns", "-fno-predictive-commoning"],
+    },
 }
 MACHINES = {"AMD64": "x86_64", "x86_64": "x86_64", "arm64": "aarch64", "ARM64": "aarch64"}
 

@@ -2,8 +2,8 @@
 
 Where a group has one input channel, and its rows are contiguous, bands of four output rows
 read the input in place. Zeros outside of it are masked, or a row of them above and below. Rows
-that go on somehow have others above and below, and their ends are laid out. The taps are added in
-the order in which direct passes add them.
+that go on somehow have others above and below, and their ends are laid out; all ends are, where
+there are no masks. The taps are added in the order in which direct passes add them.
 
 Bands go from one end of the rows to the other, so that memory is read and written nearly in its
 order.
@@ -45,12 +45,12 @@ cdef inline void filter_row(
         for j in range(FILTER_VECTORS(sizeof(reach))):
             at = row + k * LANE_BYTES(w[0]) + j * <int> sizeof(stride) * VECTOR_BYTES
             of = inside + (k * FILTER_VECTORS(sizeof(reach)) + j) * <int> sizeof(stride)
-            if reach is inner:
+            if reach is inner or not MASKS:
                 LOAD(x[j], at)
             else:
                 LOAD_MASKED(x[j], at, of[0])
             if stride is stride2:
-                if reach is inner:
+                if reach is inner or not MASKS:
                     LOAD(y[0], at + VECTOR_BYTES)
                 else:
                     LOAD_MASKED(y[0], at + VECTOR_BYTES, of[1])
@@ -163,16 +163,17 @@ cdef inline void lay_end(
     char *target, const char *row, Py_ssize_t start, Py_ssize_t count, const Py_ssize_t *before,
     const Py_ssize_t *after, const Plan *plan, real *_,
 ) noexcept nogil:
-    """So many elements of a row and of what continues it before and after."""
+    """So many elements of a row and of what continues it before and after, or zeros."""
     cdef Py_ssize_t low = clip(-start, 0, count)
     cdef Py_ssize_t high = clip(plan.size_x - start, low, count)
     cdef Py_ssize_t i
     copy(target + low * <Py_ssize_t> sizeof(real), row + (start + low) * <Py_ssize_t> sizeof(real),
          (high - low) * <Py_ssize_t> sizeof(real))
     for i in range(low):
-        (<real *> target)[i] = (<const real *> row)[before[-start - i]]
+        (<real *> target)[i] = (<const real *> row)[before[-start - i]] if plan.border else 0
     for i in range(high, count):
-        (<real *> target)[i] = (<const real *> row)[after[start + i - plan.size_x]]
+        (<real *> target)[i] = (
+            (<const real *> row)[after[start + i - plan.size_x]] if plan.border else 0)
 
 
 cdef inline void fetch(
@@ -205,7 +206,7 @@ cdef inline void filter_tile(
     """
     cdef Py_ssize_t size = LANE_BYTES(v[0])
     cdef Py_ssize_t wide_x = BAND_VECTORS * (VECTOR_BYTES // size)
-    cdef const char *zeros = &memory[scratch + plan.layout] + step.first_x * size
+    cdef const char *zeros = &memory[scratch + plan.layout]
     cdef const char *source = (operands[0] + tile.image * plan.in_image
                                + tile.group * plan.in_group + tile.z * plan.in_z)
     cdef char *target = (output + step.out_offset + tile.image * step.out_image
@@ -235,12 +236,13 @@ cdef inline void filter_tile(
     cdef const char *weights
     cdef const char *bias
     cdef char *out
+    cdef bint laid = plan.border or not MASKS
     if plan.border:
         for j in range(step.kernel + 1):
             before[j] = border_source(-j, plan.size_x, plan.border)
             after[j] = border_source(plan.size_x + j, plan.size_x, plan.border)
-        for j in range(seen):
-            ends[j] = &memory[scratch + step.source + j * step.row_pitch]
+    for j in range(seen):
+        ends[j] = &memory[scratch + step.source + j * step.row_pitch]
     # Small planes are done before the hardware has seen where they lie.
     cdef bint small = plan.tiles_y == 1 and plan.size_y * plan.in_y <= SMALL
     if small:
@@ -260,7 +262,7 @@ cdef inline void filter_tile(
         at = tile.y + min(row, tile.rows_y - BAND)
         for j in range(seen):
             line = border_source(at * plan.stride_y + step.first_y + j, plan.size_y, plan.border)
-            rows[j] = source + line * plan.in_y + step.first_x * size if line >= 0 else zeros
+            rows[j] = source + line * plan.in_y if line >= 0 else zeros
         upcoming = source + at * plan.stride_y * plan.in_y + ahead
         out = target + at * step.out_y
         weights = operands[step.operand] + tile.group * step.weight_outer
@@ -273,7 +275,7 @@ cdef inline void filter_tile(
                 j = 2
                 if strip < strips:
                     width = wide_x
-                    band = middle if plan.border or 0 < strip < strips - 1 else first
+                    band = middle if laid or 0 < strip < strips - 1 else first
                     j = min(strip, 1)
                 if small or plan.far:
                     fetch(upcoming + x * plan.stride_x * size, BAND * plan.stride_y, plan.in_y,
@@ -281,13 +283,13 @@ cdef inline void filter_tile(
                 if plan.far:
                     fetch(out + out_ahead + x * size, BAND, step.out_y, width * size)
                 given = rows
-                column = x * plan.stride_x
-                if plan.border and (strip == 0 or strip >= strips - 1):
+                column = x * plan.stride_x + step.first_x
+                if laid and (strip == 0 or strip >= strips - 1):
                     given = ends
                     for i in range(seen):
-                        lay_end(<char *> ends[i], rows[i] - step.first_x * size,
-                                column + step.first_x, (width - 1) * plan.stride_x + step.kernel,
-                                before, after, plan, kind)
+                        lay_end(<char *> ends[i], rows[i], column,
+                                (width - 1) * plan.stride_x + step.kernel, before, after, plan,
+                                kind)
                     column = 0
                 for m in range(step.channels):
                     band(given, column * size,

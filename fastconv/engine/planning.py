@@ -1055,11 +1055,11 @@ def _square(step):
 def _is_filter(problem):
     """Whether it is a small filter on planes of contiguous rows, which are read in place.
 
-    It needs masks; without them rows are better laid out. They are kept for strips of vectors
-    where only the first and the last two reach beyond an input that is padded a little.
+    Only the first of the strips of vectors and the last two reach beyond an input that is padded
+    a little. Without masks, rows are better laid out unless every other element is left out.
     """
     (step, *more) = problem.steps
-    if kernels.VECTOR < MASKED:
+    if kernels.VECTOR < MASKED and problem.stride == (1, 1, 1):
         return False
     if more or step.groups > 1 or not step.output or step.inputs != 1 or len(step.taps) > 49:
         return False
@@ -1068,7 +1068,7 @@ def _is_filter(problem):
     end = (problem.grid[2] - 1) * problem.stride[2] + x + side
     return (
         side > 0
-        and max(-x, end - problem.sizes[2]) <= side
+        and max(-x, end - problem.sizes[2]) <= min(side, kernels.STRIP // size)
         and problem.given == problem.dtype == problem.stored
         and step.taps[0][0] == 0
         and problem.stride in ((1, 1, 1), (1, 2, 2))

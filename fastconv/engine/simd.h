@@ -68,6 +68,7 @@ typedef vd vdu __attribute__((aligned(1), may_alias));
  * older ones, so AVX2 has masked loads alone.)
  *
  * A mask: elements low .. high of a vector. What is outside is not read and loaded as zero. */
+#define MASKS (VECTOR_BYTES >= 32) /* whether that is an instruction */
 #if defined(__AVX512F__)
 #include <immintrin.h>
 #define LOAD_PART(v, p, n) \

@@ -39,6 +39,7 @@ cdef extern from "simd.h" nogil:
     int VECTORS(int rows)
     int TURNED_VECTORS(int rows)
     const int MAX_ROWS, MAX_VECTORS, MAX_LANES, ROWS_LIMIT
+    const bint MASKS
     const int AHEAD, LINE, VECTOR_BYTES, BAND, BAND_VECTORS
 
     ctypedef unsigned long long arithmetic
