@@ -4,6 +4,16 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 cimport numpy as np
 
 
+cdef bint is_key(value) noexcept:
+    """Whether a parameter is a key as it is: equal to nothing that means something else."""
+    if type(value) is tuple:
+        for each in <tuple> value:
+            if not is_key(each):
+                return False
+        return True
+    return value is None or type(value) is int or type(value) is str
+
+
 def key_of(describe, method, int threads, bint packed, tuple parameters, strides, tuple operands):
     """All that the plan of a call depends on, to be looked up by.
 
@@ -42,13 +52,9 @@ def key_of(describe, method, int threads, bint packed, tuple parameters, strides
             at[1 + 2 * i] = np.PyArray_DIM(array, i)
             at[2 + 2 * i] = np.PyArray_STRIDE(array, i)
         at += 1 + 2 * np.PyArray_NDIM(array)
-    # Parameters are keys as they are: 1, 1.0 and True are equal keys, their texts are not.
-    values = parameters
-    for parameter in parameters:
-        if not (parameter is None or type(parameter) is int or type(parameter) is str):
-            values = repr(parameters)
-            break
-    return describe, method, values, strides, numbers
+    # As texts 1, 1.0 and True are different keys.
+    return (describe, method, parameters if is_key(parameters) else repr(parameters), strides,
+            numbers)
 
 
 cdef void memory_of(np.ndarray array, const char **first, const char **end) noexcept:
