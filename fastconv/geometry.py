@@ -175,16 +175,13 @@ def transposed_phases(size, kernel, stride, padding, dilation):
     list of (phase, count, [(k, tap), ...])
         with `count` the number of outputs o < `size` of that phase.
     """
-    phases = []
-    for phase in sorted({(k * dilation - padding) % stride for k in range(kernel)}):
+    phases = {}
+    for k in range(kernel):
+        phase = (k * dilation - padding) % stride
         if phase < size:
-            taps = [
-                (k, (phase + padding - k * dilation) // stride)
-                for k in range(kernel)
-                if (phase + padding - k * dilation) % stride == 0
-            ]
-            phases.append((phase, -(-(size - phase) // stride), taps))
-    return phases
+            tap = (phase + padding - k * dilation) // stride
+            phases.setdefault(phase, []).append((k, tap))
+    return [(phase, -(-(size - phase) // stride), taps) for phase, taps in sorted(phases.items())]
 
 
 def within(first, step, count, size):

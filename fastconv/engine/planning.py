@@ -262,13 +262,14 @@ def axis(problem, a, apart=False):
     taps = {tap[a] for step in problem.steps if step.reduces[a] for tap in step.taps} or {0}
     if apart:
         residues = sorted(taps)
-        return _Axis(residues, 0, {tap: (residues.index(tap), 0) for tap in taps})
+        return _Axis(residues, 0, {tap: (plane, 0) for plane, tap in enumerate(residues)})
     first = min(taps)
     phases = sorted({(tap - first) % stride for tap in taps})
+    planes = {phase: plane for plane, phase in enumerate(phases)}
     return _Axis(
         [first + phase for phase in phases],
         (max(taps) - first) // stride,
-        {tap: (phases.index((tap - first) % stride), (tap - first) // stride) for tap in taps},
+        {tap: (planes[(tap - first) % stride], (tap - first) // stride) for tap in taps},
     )
 
 
