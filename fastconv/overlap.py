@@ -10,7 +10,12 @@ B. Transforms go axis by axis: forward over what is not yet known to be zero, ba
    is still wanted.
 C. Blocks of a single axis go through a transform side by side: scipy.fft takes several lines
    at a time into vector registers, which is three times as fast.
-D. The cut depends on shapes and dtype alone, so that the number of threads changes no bit.
+D. A long line for which the cache has no room beside others is folded into a matrix, whose
+   columns and rows are transformed in turn, which are many lines again [1]_.
+E. The cut depends on shapes and dtype alone, so that the number of threads changes no bit.
+
+.. [1] D. H. Bailey, "FFTs in external or hierarchical memory", Journal of Supercomputing 4,
+   1990. https://doi.org/10.1007/BF00162341
 """
 
 import functools
@@ -29,6 +34,8 @@ _TOGETHER = 1 << 20
 #: Points of a transform that are worth more than one thread, and those of all blocks.
 _WORTH_THREADS = 1 << 19
 _WORTH_SHARING = 1 << 17
+#: Points of a line that is worth folding.
+_FOLDED = 1 << 15
 #: Microseconds of calls into SciPy and NumPy: for a convolution, and for each of its blocks.
 _CALL, _BLOCK = 30.0, 30.0
 
@@ -39,13 +46,26 @@ _CALL, _BLOCK = 30.0, 30.0
 def _microseconds(lengths, itemsize, lines):
     """Of the transforms of a block there and back, in one thread, `lines` of them together."""
     points = math.prod(lengths)
-    # Vectors of scipy.fft are filled with lines side by side.
-    filled = len(lengths) > 1 or (lines > 1 and lines * itemsize >= 16)
-    nanoseconds = 0.08 * itemsize**0.75 * (1 if filled else 2.5)
+    nanoseconds = 0.08 * itemsize**0.75
     # Beyond the cache each step takes longer; of a single axis the more, the longer it is.
-    beyond = max(points * itemsize / _TOGETHER, 1)
-    nanoseconds *= 1 + 0.6 * (math.log2(beyond) if len(lengths) == 1 else beyond > 1)
+    beyond = math.log2(max(points * itemsize / _TOGETHER, 1))
+    if len(lengths) > 1:
+        nanoseconds *= 1.6 if beyond else 1
+    elif _folds(lengths, itemsize, lines):
+        nanoseconds *= 1.3 + 0.1 * beyond
+    else:
+        nanoseconds *= (1 if _fills(lengths, itemsize, lines) else 2.5) * (1 + 0.6 * beyond)
     return points * (2 * nanoseconds * math.log2(max(points, 2)) + itemsize / 8) / 1000
+
+
+def _fills(lengths, itemsize, lines):
+    """Whether there are lines side by side enough to fill the vectors of scipy.fft."""
+    return len(lengths) > 1 or (lines > 1 and lines * itemsize >= 16)
+
+
+def _folds(lengths, itemsize, lines):
+    """Whether a single line is folded, because it is long and cannot have enough beside it."""
+    return not _fills(lengths, itemsize, lines) and lengths[0] >= _FOLDED
 
 
 def _together(length, itemsize):
@@ -53,24 +73,31 @@ def _together(length, itemsize):
     return max(_TOGETHER // (length * itemsize), 1)
 
 
+def _length(least):
+    """The next length that is fast; as a matrix, too, whose rows are to be on other cache lines."""
+    length = fast_length(least)
+    return fast_length(length + 1) if length >= _FOLDED and length % 4096 == 0 else length
+
+
 def _candidates(size, taps, first, count):
     """Outputs of a block along one axis, and the length of its transform, to choose from."""
-    shorter = {fast_length(n * taps) for n in (2, 3, 4, 6, 8, 16, 32)}
+    shorter = {_length(n * taps) for n in (2, 3, 4, 6, 8, 16, 32)}
     shorter |= {max(length, 1 << 10) for length in shorter} if taps > 1 else set()
     cuts = [(length - taps + 1, length) for length in shorter if length - taps + 1 < count]
     low, high = max(first - taps + 1, 0), min(first + count, size)
     start = first - low
     least = max(start + count, high - low + taps - 1 - start, high - low, taps)
-    return [*cuts, (count, fast_length(least))]
+    return [*cuts, (count, _length(least))]
 
 
 @functools.lru_cache(1024)
 def plan(sizes, taps, first, counts, itemsize):
-    """How to cut: microseconds by estimate, (outputs of a block, length) along each axis.
+    """How to cut: microseconds by estimate, (outputs of a block, length) for each axis, folded.
 
-    Everything is a tuple with a number for each axis, but for the bytes of an element.
+    Everything is a tuple with a number for each axis, but for the bytes of an element, and
+    whether lines are folded.
     """
-    best = math.inf, None
+    best = math.inf, None, False
     axes = map(_candidates, sizes, taps, first, counts)
     for cut in itertools.product(*axes):
         lengths = [length for _, length in cut]
@@ -78,7 +105,7 @@ def plan(sizes, taps, first, counts, itemsize):
         lines = min(_together(lengths[0], itemsize), blocks) if len(cut) == 1 else 1
         time = _CALL + _BLOCK * -(-blocks // lines)
         time += (blocks + 0.5) * _microseconds(lengths, itemsize, lines)
-        best = min(best, (time, cut))
+        best = min(best, (time, cut, _folds(lengths, itemsize, lines)))
     return best
 
 
@@ -104,7 +131,7 @@ def convolve(array, kernel, out, first):
     """
     rank = len(first)
     sizes, taps, counts = (a.shape[-rank:] for a in (array, kernel, out))
-    _, cut = plan(sizes, taps, first, counts, array.itemsize)
+    _, cut, folded = plan(sizes, taps, first, counts, array.itemsize)
     lengths = tuple(length for _, length in cut)
     work = _blocks
     if rank == 1 and cut[0][0] < counts[0]:
@@ -123,7 +150,7 @@ def convolve(array, kernel, out, first):
                 a if part is ... or a.shape[0] == 1 else a[part] for a in (array, kernel, out)
             )
             if transforms is None or two is not kernel:
-                transforms = _Transforms(two, lengths)
+                transforms = (_Folded if folded else _Transforms)(two, lengths)
             if not work(one, transforms, taps, first, cut, into):
                 return False
     return True
@@ -176,6 +203,62 @@ class _Transforms:
         into = spectrum if self.single else None
         spectrum = np.multiply(spectrum, self.spectrum, out=into)
         return self.inverse(spectrum, wanted)
+
+
+class _Folded(_Transforms):
+    """The same of a long line as a matrix: of its columns, then, turned, of its rows.
+
+    The spectrum is left as it lies there, in an order of its own.
+    """
+
+    def __init__(self, kernel, lengths):
+        (length,) = lengths
+        self.rows = _rows(length)
+        self.columns = length // self.rows
+        # Columns of real numbers have the second half of their spectra in the first.
+        kept = self.rows if kernel.dtype.kind == "c" else self.rows // 2 + 1
+        self.turns = np.empty((kept, self.columns), np.result_type(kernel, np.complex64))
+        _turn(self.turns, length)
+        super().__init__(kernel, lengths)
+
+    def forward(self, array):
+        transform = self.fft.fft if self.complex else self.fft.rfft
+        workers = self._workers(array)
+        (length,), size = self.lengths, array.shape[-1]
+        if size < length:
+            array, given = np.zeros((*array.shape[:-1], length), array.dtype), array
+            array[..., :size] = given
+        matrix = array.reshape(*array.shape[:-1], self.rows, self.columns)
+        spectrum = transform(matrix, axis=-2, workers=workers)
+        spectrum *= self.turns
+        return self.fft.fft(spectrum, overwrite_x=True, workers=workers)
+
+    def inverse(self, spectrum, wanted):
+        workers = self._workers(spectrum)
+        spectrum = self.fft.ifft(spectrum, overwrite_x=True, workers=workers)
+        spectrum *= self.turns.conj()
+        transform = self.fft.ifft if self.complex else self.fft.irfft
+        result = transform(spectrum, self.rows, axis=-2, overwrite_x=True, workers=workers)
+        return result.reshape(*result.shape[:-2], *self.lengths)[..., wanted[-1]]
+
+
+@functools.lru_cache(1024)
+def _rows(length):
+    """A square as nearly as it can be, with a pitch that is no multiple of 64 points if it can."""
+    divisors = [n for n in range(1, math.isqrt(length) + 1) if length % n == 0]
+    good = [n for n in divisors if length // n % 64 and 4 * n * n > length]
+    return max(good or divisors)
+
+
+def _turn(turns, length):
+    """Fill in exp(-2 pi i j k / length) for row j and column k, from few of them."""
+    rows, columns = turns.shape
+    near = math.isqrt(columns)
+    angles = -2j * np.pi / length * np.arange(rows)[:, None]
+    fine = np.exp(angles * np.arange(near))
+    for k in range(0, columns, near):
+        part = turns[:, k : k + near]
+        np.multiply(fine[:, : part.shape[1]], np.exp(angles * k), out=part, casting="same_kind")
 
 
 def _shared(work, jobs, points):

@@ -493,7 +493,13 @@ def test_choose_conv_method():
 
 
 @pytest.mark.parametrize(
-    ("first", "second"), [((50_000,), (2_000,)), ((300, 310), (120, 90)), ((8, 9_000), (8, 999))]
+    ("first", "second"),
+    [
+        ((50_000,), (2_000,)),
+        ((400_000,), (30_000,)),
+        ((300, 310), (120, 90)),
+        ((8, 9_000), (8, 999)),
+    ],
 )
 @pytest.mark.parametrize("dtype", "fD")
 def test_same_bits_with_any_number_of_threads(first, second, dtype, rng):
@@ -520,6 +526,38 @@ def test_windows_of_spectra(size, taps, rng):
             assert overlap.convolve(a, b, out, (first,))
             scale = np.finfo(float).eps * 150 * np.linalg.norm(a) * np.linalg.norm(b)
             np.testing.assert_allclose(out, full[:, first : first + count], 0, scale)
+
+
+@pytest.mark.parametrize("dtype", "fdFD")
+@pytest.mark.parametrize("shape", [(), (3,), (2, 3)])
+@pytest.mark.parametrize("length", [1, 2, 7, 45, 64, 210, 1080])
+def test_folded_lines(length, shape, dtype, rng):
+    a, b = (
+        sample(rng, (*shape, length - length // 3), dtype),
+        sample(rng, (length // 3 + 1,), dtype),
+    )
+    folded = overlap._Folded(b, (length,))
+    result = folded.through(a, (slice(None),))
+    full = np.apply_along_axis(np.convolve, -1, a.astype("D"), b)
+    assert result.dtype == dtype
+    scale = np.finfo(dtype).eps * 10 * np.log2(2 * length) * np.linalg.norm(a) * np.linalg.norm(b)
+    np.testing.assert_allclose(result, full, 0, scale)
+
+
+@pytest.mark.parametrize("dtype", "fdFD")
+@pytest.mark.parametrize(("size", "taps"), [(100_000, 30_000), (300_000, 70_000), (65_537, 65_536)])
+def test_long_lines_are_folded(size, taps, dtype, rng):
+    a, b = sample(rng, (size,), dtype), sample(rng, (taps,), dtype)
+    assert overlap.plan((size,), (taps,), (0,), (size + taps - 1,), a.itemsize)[2]
+    expected = scipy.signal.fftconvolve(a.astype("D"), b.astype("D"))
+    scale = np.finfo(dtype).eps * 200 * np.linalg.norm(a) * np.linalg.norm(b)
+    for mode in ("full", "same", "valid"):
+        result = fastconv.signal.fftconvolve(a, b, mode)
+        assert result.dtype == dtype
+        low = {"full": 0, "same": (taps - 1) // 2, "valid": taps - 1}[mode]
+        np.testing.assert_allclose(result, expected[low : low + len(result)], 0, scale)
+    a[size // 2] = np.nan
+    assert not overlap.convolve(a, b, np.empty(size, dtype), (0,))
 
 
 @pytest.mark.parametrize("up", [1, 2, 3, 6])
