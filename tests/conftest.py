@@ -15,6 +15,19 @@ settings.register_profile("fastconv", deadline=None, derandomize="CI" in os.envi
 settings.load_profile("fastconv")
 
 
+def pytest_collection_modifyitems(items):
+    """Those that start interpreters come first: some run for a minute."""
+    items.sort(key=lambda item: "python" not in item.fixturenames)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Whoever is done takes tests over from others."""
+    from xdist.scheduler import WorkStealingScheduling
+
+    return WorkStealingScheduling(config, log)
+
+
 @pytest.fixture
 def rng():
     return np.random.default_rng(1412_5474)
