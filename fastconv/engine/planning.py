@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastconv import geometry
 from fastconv.engine import _system
 from fastconv.engine.dispatch import kernels
 
@@ -590,12 +591,14 @@ def _reached(problem, tiles):
         lines = np.array(sorted({tap[a] for tap in step.taps}))
         of_size = {}
         for size in set(sizes):
-            starts = np.arange(0, problem.grid[a], size)[:, None] * problem.stride[a]
-            ends = np.minimum(
-                starts + size * problem.stride[a], problem.grid[a] * problem.stride[a]
+            starts = np.arange(0, problem.grid[a], size)
+            last = np.minimum(starts + size, problem.grid[a]) - 1
+            # Those that see the axis from the last output of a tile, less those beyond its end.
+            seen = len(lines) - np.searchsorted(lines, -last * problem.stride[a])
+            seen -= len(lines) - np.searchsorted(
+                lines, problem.sizes[a] - starts * problem.stride[a]
             )
-            seen = (lines + ends - problem.stride[a] >= 0) & (lines + starts < problem.sizes[a])
-            of_size[size] = seen.mean()
+            of_size[size] = np.maximum(seen, 0).mean() / len(lines)
         share = share * np.array([of_size[size] for size in sizes])
     return share
 
@@ -620,19 +623,17 @@ def _leaves_out(problem):
     Geometry alone decides: the order of the sums is another one then.
     """
     (step, *more) = problem.steps
-    if more or not step.output or step.groups > 1 or step.outputs < 2:
-        return False
-    if problem.border or step.inputs < 32:
+    if more or not step.output or step.groups > 1 or problem.border:
         return False
     share, dilated = 1.0, False
     for a in range(3):
-        at = np.arange(problem.grid[a]) * problem.stride[a]
         lines = np.array(sorted({tap[a] for tap in step.taps}))
         dilated = dilated or (np.diff(lines) > 1).any()
-        seen = at + lines[:, None]
-        share *= ((seen >= 0) & (seen < problem.sizes[a])).mean()
-    # A small image, where taps are close, is better swapped.
-    return share < (0.85 if dilated else 0.5)
+        grid, stride, size = problem.grid[a], problem.stride[a], problem.sizes[a]
+        within = (geometry.within(int(line), stride, grid, size) for line in lines)
+        share *= sum(stop - start for start, stop in within) / (grid * len(lines))
+    # A small image, where taps are close, is better swapped. Few inputs are little for each tap.
+    return share < (0.85 if dilated else 0.5) * (1 if step.inputs >= 32 else step.inputs / 128)
 
 
 def _padded(problem, step):
@@ -847,7 +848,7 @@ def _plan(problem, threads, packed):
         if left_out:
             places = np.reshape(places, (step.inputs, -1))[:most].T.ravel().tolist()
             places += [0] * (taps - len(places))
-        in_place = step.outputs == 1 and contiguous and not height
+        in_place = step.outputs == 1 and contiguous and not height and not left_out
         groups = problem.groups * step.groups
         blocks = -(-step.outputs // block)
         strips, strip_count = [], 0
@@ -862,6 +863,7 @@ def _plan(problem, threads, packed):
             and contiguous_rows
             and tile[1] >= kernels.BAND_ROWS
             and not height
+            and not left_out
             and not flat
         ):
             start = len(table) + 2 * taps
