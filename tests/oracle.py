@@ -33,7 +33,10 @@ def conv(
     *,
     padding_mode="zeros",
 ):
-    """Dilate the kernel, pad the input, correlate every (image, channel) and subsample."""
+    """Pad the input, correlate every (image, channel) and subsample.
+
+    With a dilation, outputs that far apart see elements that far apart: parts of the input.
+    """
     x, w = np.asarray(input, np.float64), np.asarray(weight, np.float64)
     rank = w.ndim - 2
     batched = x.ndim == rank + 2
@@ -42,16 +45,18 @@ def conv(
     stride, dilation = per_axis(stride, rank), per_axis(dilation, rank)
     pads = pad_widths(padding, x.shape[2:], w.shape[2:], stride, dilation)
     x = np.pad(x, [(0, 0), (0, 0), *pads], mode=NUMPY_MODES[padding_mode])
-    w = stuffed(w, dilation)
 
-    outputs, channels = w.shape[:2]
-    sizes = [(n - k) // s + 1 for n, k, s in zip(x.shape[2:], w.shape[2:], stride, strict=True)]
+    outputs, channels, *kernel = w.shape
+    sizes = [n - d * (k - 1) for n, k, d in zip(x.shape[2:], kernel, dilation, strict=True)]
     result = np.zeros((len(x), outputs, *sizes))
-    every = tuple(slice(None, None, s) for s in stride)
+    parts = itertools.product(*map(range, map(min, dilation, sizes)))
+    parts = [tuple(map(slice, first, [None] * rank, dilation)) for first in parts]
     for n, m in itertools.product(range(len(x)), range(outputs if channels else 0)):
         first = m // (outputs // groups) * channels
-        group = x[n, first : first + channels]
-        result[n, m] = correlate(group, w[m], mode="valid", method="direct")[0][every]
+        for part in parts:
+            group = x[(n, slice(first, first + channels), *part)]
+            result[(n, m, *part)] = correlate(group, w[m], mode="valid", method="direct")[0]
+    result = result[(..., *(slice(None, None, s) for s in stride))]
     result = with_bias(result, bias)
     return result if batched else result[0]
 

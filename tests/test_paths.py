@@ -244,16 +244,16 @@ def test_taps_on_padding_are_left_out(rng, force, dtype, splits, tile):
 
 
 @pytest.mark.parametrize("sizes", [(3,), (1, 4), (2, 1, 2)])
-@pytest.mark.parametrize("inputs", [1, 2, 7])
-@pytest.mark.parametrize("outputs", [1, 2, 9])
+@pytest.mark.parametrize("inputs", [1, 7])
+@pytest.mark.parametrize("outputs", [1, 9])
 @each_dtype
 def test_small_inputs_under_large_kernels(rng, dtype, outputs, inputs, sizes):
-    kernel = {1: (300,), 2: (13, 21), 3: (5, 4, 9)}[len(sizes)]
+    kernel = {1: (600,), 2: (11, 13), 3: (3, 4, 9)}[len(sizes)]
     x = crop(whole(rng, 1, 2 * inputs, *sizes, dtype=dtype))
     w = whole(rng, 2 * inputs, outputs, *kernel, dtype=dtype)
     b = whole(rng, 2 * outputs, dtype=dtype)
     direct("conv_transpose", x, w, b, groups=2)
-    direct("conv_transpose", x, w, dilation=2, padding=3, groups=2)
+    direct("conv_transpose", x, w, dilation=2, padding=1, groups=2)
     w = np.moveaxis(w.reshape(2, inputs, outputs, *kernel), 1, 2).reshape(-1, inputs, *kernel)
     direct("conv", x, w, b, padding=[n - 1 for n in kernel], groups=2)
 
