@@ -245,7 +245,7 @@ def test_taps_on_padding_are_left_out(rng, force, dtype, splits, tile):
 
 @pytest.mark.parametrize("sizes", [(3,), (1, 4), (2, 1, 2)])
 @pytest.mark.parametrize("inputs", [1, 7])
-@pytest.mark.parametrize("outputs", [1, 9])
+@pytest.mark.parametrize("outputs", [1, 5])
 @each_dtype
 def test_small_inputs_under_large_kernels(rng, dtype, outputs, inputs, sizes):
     kernel = {1: (600,), 2: (11, 13), 3: (3, 4, 9)}[len(sizes)]
