@@ -25,7 +25,7 @@ _EPS = {_FLOAT32: 2.0**-23, _FLOAT64: 2.0**-52}
 _CHAINED = {2: kernels.MOST_DOWN if kernels.VECTOR >= planning.MASKED else 25, 3: 7}
 #: From how many taps on means are running sums or, where those would spread what is not finite,
 #: made of smaller ones; the same for those of planes.
-_NESTED, _NESTED_PLANES = 30, 16
+NESTED, _NESTED_PLANES = 30, 16
 #: And from how many products on.
 _WORTH = 1 << 22
 #: What a pass takes, in taps.
@@ -176,7 +176,7 @@ def _outputs(count, shape, dtype, workspaces):
     yield np.empty(shape, dtype)
 
 
-def _is_box(array, weights, least=_NESTED):
+def _is_box(array, weights, least=NESTED):
     """Whether a line is one of equal weights, so many that it had better be made of others."""
     return (
         weights.size >= least
@@ -236,7 +236,7 @@ def _chained(array, passes, fill):
 # ---- Boxes --------------------------------------------------------------------------
 
 
-def _is_mean(array, weights, least=_NESTED):
+def _is_mean(array, weights, least=NESTED):
     """Whether a line is one of equal weights that average, and are many."""
     return _is_box(array, weights, least) and weights[0] == 1 / weights.size
 

@@ -173,10 +173,14 @@ _FLOATS: dict[tuple[bool, bool], np.dtype[Any]] = {
 _LITTLE = 1 << 16
 #: Below how many elements SciPy takes less time than to plan a call, of floats and of others.
 _FEW_FOR_KERNEL, _FEW_OTHERS_FOR_KERNEL = 0, 1200
+#: Of arrays beyond three axes, in products.
+_FEW_BEYOND_KERNELS = 1 << 17
 _FEW_FOR_GAUSSIAN, _FEW_OTHERS_FOR_GAUSSIAN = 0, 2048
 _FEW_FOR_DIFFERENCE, _FEW_OTHERS_FOR_DIFFERENCE = 2048, 3072
 _FEW_FOR_LAPLACE, _FEW_OTHERS_FOR_LAPLACE = 512, 2048
 _FEW_FOR_MEAN, _FEW_OTHERS_FOR_MEAN = 4096, 4096
+#: The same for a single line of running sums, each of which waits for the one before.
+_FEW_FOR_RUNNING_MEAN = 1 << 16
 #: The same for a line, in elements times what each of them takes: its taps and some more.
 _FEW_FOR_LINE, _OF_ELEMENT = 45_000, 4
 
@@ -185,6 +189,12 @@ def _few(input: ArrayLike, dtype: DTypeLike | None, floats: int, others: int) ->
     if dtype is not None or type(input) is not np.ndarray:
         return False
     return input.size < (floats if input.dtype.kind == "f" else others)
+
+
+def _few_for_kernel(input: ArrayLike, weights: ArrayLike, dtype: DTypeLike | None) -> bool:
+    if dtype is None and isinstance(input, np.ndarray) and input.ndim > 3:
+        return input.size * np.size(weights) < _FEW_BEYOND_KERNELS
+    return _few(input, dtype, _FEW_FOR_KERNEL, _FEW_OTHERS_FOR_KERNEL)
 
 
 def _few_for_line(input: ArrayLike, dtype: DTypeLike | None, taps: int) -> bool:
@@ -342,7 +352,7 @@ def correlate(
         result = _plain(input, weights, mode, cval)
         if result is not None:
             return result
-    if not _few(input, dtype, _FEW_FOR_KERNEL, _FEW_OTHERS_FOR_KERNEL):
+    if not _few_for_kernel(input, weights, dtype):
         result = _filtered(input, weights, output, mode, cval, origin, axes, dtype, False)
     if result is None:
         result = _scipy("correlate", input, weights, output, mode, cval, origin, axes=axes)
@@ -431,7 +441,7 @@ def convolve(
            [7., 8., 9., 0.]])
     """
     result = None
-    if not _few(input, dtype, _FEW_FOR_KERNEL, _FEW_OTHERS_FOR_KERNEL):
+    if not _few_for_kernel(input, weights, dtype):
         result = _filtered(input, weights, output, mode, cval, origin, axes, dtype, True)
     if result is None:
         result = _scipy("convolve", input, weights, output, mode, cval, origin, axes=axes)
@@ -1033,7 +1043,7 @@ def uniform_filter1d(
     array([4, 3, 4, 1, 4, 6, 6, 3])
     """
     array = np.asarray(input)
-    along = None if _few_finite(input, dtype) else _axis(axis, array.ndim)
+    along = None if _few_finite(input, dtype, size) else _axis(axis, array.ndim)
     result = None
     if along is not None:
         result = _averaged(array, (along,), size, output, mode, cval, origin, dtype)
@@ -1101,7 +1111,7 @@ def uniform_filter(
            [6. , 6.5, 7.5, 8.5]], dtype=float32)
     """
     array = np.asarray(input)
-    along = None if _few_finite(input, dtype) else _axes(axes, array.ndim)
+    along = None if _few_finite(input, dtype, size) else _axes(axes, array.ndim)
     result = None
     if along is not None:
         result = _averaged(array, along, size, output, mode, cval, origin, dtype)
@@ -1110,9 +1120,13 @@ def uniform_filter(
     return result
 
 
-def _few_finite(input: Any, dtype: DTypeLike | None) -> bool:
+def _few_finite(input: Any, dtype: DTypeLike | None, size: Any) -> bool:
     """Whether there are few elements, and SciPy's running sums of them stay finite."""
-    if not _few(input, dtype, _FEW_FOR_MEAN, _FEW_OTHERS_FOR_MEAN):
+    floats, others = _FEW_FOR_MEAN, _FEW_OTHERS_FOR_MEAN
+    if type(input) is np.ndarray and input.ndim == 1 and input.itemsize > 1 and type(size) is int:
+        others = _FEW_FOR_RUNNING_MEAN
+        floats = _FEW_FOR_RUNNING_MEAN if size >= filtering.NESTED else floats
+    if not _few(input, dtype, floats, others):
         return False
     if input.dtype.kind not in "fc":
         return True

@@ -9,10 +9,12 @@ import math
 import operator
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from fastconv import correlation, integers, overlap, problems
 from fastconv.arrays import call
+from fastconv.engine.dispatch import kernels
 from fastconv.geometry import PADDING_MODES
 
 #: What the engine computes in, by `dtype.char`.
@@ -20,6 +22,8 @@ FLOATS = "fdFD"
 NAMES = ("input", "weight", "bias")
 #: Fewer products than these are never worth a Fourier transform.
 _NEVER = 1 << 20
+#: Few sums, of so many products, that are not worth a plan.
+_FEW_SUMS, _LONG_SUM = 16, 512
 #: Nanoseconds for each product and byte of an element, computed directly; for each tap, once.
 _PRODUCT, _TAP = 0.008, 30
 
@@ -145,6 +149,18 @@ def _pads(a, taps, first, counts, axes):
 def directly(a, kernel, first, counts, axes, dtype):
     """The same directly, of an array and one kernel that is flipped already."""
     a, pads = _pads(a, kernel.shape, first, counts, axes)
+    if (
+        a.dtype == kernel.dtype == dtype
+        and math.prod(counts) <= _FEW_SUMS
+        and kernel.size >= _LONG_SUM
+        and a.ndim == kernel.ndim
+        and not any(map(any, pads))
+    ):
+        # A plan lists the taps, which takes longer than to add them up once.
+        seen = range(a.ndim, 2 * a.ndim)
+        windows = sliding_window_view(a, kernel.shape)
+        sums = functools.partial(np.einsum, windows, [*range(2 * a.ndim)], kernel, [*seen])
+        return kernels.in_our_arithmetic(sums, [*range(a.ndim)])
     return correlation.correlate(a, kernel, pads, axes=axes, dtype=dtype, method="direct")
 
 

@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+import math
 import warnings
 
 import numpy as np
@@ -526,6 +527,23 @@ def test_windows_of_spectra(size, taps, rng):
             assert overlap.convolve(a, b, out, (first,))
             scale = np.finfo(float).eps * 150 * np.linalg.norm(a) * np.linalg.norm(b)
             np.testing.assert_allclose(out, full[:, first : first + count], 0, scale)
+
+
+@pytest.mark.parametrize("dtype", "fdFD")
+@pytest.mark.parametrize(
+    ("shape", "taps"), [((1030,), (1025,)), ((3, 900), (2, 898)), ((9, 4, 5, 6), (9, 4, 4, 5))]
+)
+def test_few_long_sums(shape, taps, dtype, rng):
+    a, b = sample(rng, shape, dtype), sample(rng, taps, dtype)
+    a.flat[0] = np.inf
+    result = fastconv.signal.correlate(a, b, "valid")
+    expected = scipy.signal.correlate(a.astype("D"), b.astype("D"), "valid", method="direct")
+    assert result.dtype == dtype and result.shape == expected.shape
+    with fastconv.num_threads(1):
+        np.testing.assert_array_equal(result, fastconv.signal.correlate(a, b, "valid"))
+    scale = np.finfo(dtype).eps * (math.prod(taps) + 4) * np.abs(b).sum() * np.abs(a[a < 1e9]).max()
+    assert np.isfinite(result).sum() == result.size - 1
+    np.testing.assert_allclose(result.flat[1:], expected.flat[1:], 0, scale)
 
 
 @pytest.mark.parametrize("dtype", "fdFD")
