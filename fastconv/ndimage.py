@@ -192,7 +192,7 @@ def _few(input: ArrayLike, dtype: DTypeLike | None, floats: int, others: int) ->
 
 
 def _few_for_kernel(input: ArrayLike, weights: ArrayLike, dtype: DTypeLike | None) -> bool:
-    if dtype is None and isinstance(input, np.ndarray) and input.ndim > 3:
+    if dtype is None and type(input) is np.ndarray and input.ndim > 3:
         return input.size * np.size(weights) < _FEW_BEYOND_KERNELS
     return _few(input, dtype, _FEW_FOR_KERNEL, _FEW_OTHERS_FOR_KERNEL)
 
