@@ -361,6 +361,14 @@ def test_out_of_sliding_windows():
     assert (memory == 1).all()
 
 
+@pytest.mark.parametrize("wrong", [1.0, True, (1.0, 1), (1, True), [(1, 1.0), (1, 1)]])
+def test_a_kept_call_lets_nothing_wrong_in(wrong):
+    """Python takes 1, 1.0 and True for equal, as keys and in tuples, too."""
+    for right in (1, (1, 1), ((1, 1), (1, 1))):
+        fc.conv2d(X, W, padding=right)
+    refusal(TypeError, lambda: fc.conv2d(X, W, padding=wrong))
+
+
 # Before any work
 
 
