@@ -833,6 +833,7 @@ def _plan(problem, threads, packed):
         listed = columns + aligned((1 + most * kernel) * width)
         end = listed + aligned(2 * 8 * kernel)
     biases = weights = 0
+    line = _is_line(problem)
     passes = []
     for step in problem.steps:
         taps = step.inputs * len(step.taps)
@@ -905,7 +906,7 @@ def _plan(problem, threads, packed):
                 column_offsets=len(table) + len(step.taps),
                 strips=len(table) + 2 * taps,
                 strip_count=strip_count,
-                line=_is_line(problem),
+                line=line,
                 sums=end,
                 sums_pitch=sums_pitch,
                 apart=_padded(problem, step) if height else left_out,
