@@ -157,10 +157,9 @@ def directly(a, kernel, first, counts, axes, dtype):
         and not any(map(any, pads))
     ):
         # A plan lists the taps, which takes longer than to add them up once.
-        seen = range(a.ndim, 2 * a.ndim)
-        windows = sliding_window_view(a, kernel.shape)
-        sums = functools.partial(np.einsum, windows, [*range(2 * a.ndim)], kernel, [*seen])
-        return kernels.in_our_arithmetic(sums, [*range(a.ndim)])
+        windows, every = sliding_window_view(a, kernel.shape), list(range(2 * a.ndim))
+        outputs, inner = every[: a.ndim], every[a.ndim :]
+        return kernels.in_our_arithmetic(np.einsum, windows, every, kernel, inner, outputs)
     return correlation.correlate(a, kernel, pads, axes=axes, dtype=dtype, method="direct")
 
 

@@ -593,11 +593,10 @@ def _reached(problem, tiles):
         for size in set(sizes):
             starts = np.arange(0, problem.grid[a], size)
             last = np.minimum(starts + size, problem.grid[a]) - 1
-            # Those that see the axis from the last output of a tile, less those beyond its end.
-            seen = len(lines) - np.searchsorted(lines, -last * problem.stride[a])
-            seen -= len(lines) - np.searchsorted(
-                lines, problem.sizes[a] - starts * problem.stride[a]
-            )
+            # Before the end of the axis from the first output of a tile, less those that are before
+            # its beginning from the last one.
+            seen = np.searchsorted(lines, problem.sizes[a] - starts * problem.stride[a])
+            seen -= np.searchsorted(lines, -last * problem.stride[a])
             of_size[size] = np.maximum(seen, 0).mean() / len(lines)
         share = share * np.array([of_size[size] for size in sizes])
     return share
