@@ -241,8 +241,9 @@ cdef inline void filter_tile(
         for j in range(step.kernel + 1):
             before[j] = border_source(-j, plan.size_x, plan.border)
             after[j] = border_source(plan.size_x + j, plan.size_x, plan.border)
-    for j in range(seen):
-        ends[j] = &memory[scratch + step.source + j * step.row_pitch]
+    if laid:
+        for j in range(seen):
+            ends[j] = &memory[scratch + step.source + j * step.row_pitch]
     # Small planes are done before the hardware has seen where they lie.
     cdef bint small = plan.tiles_y == 1 and plan.size_y * plan.in_y <= SMALL
     if small:
