@@ -97,8 +97,9 @@ class Explanation(NamedTuple):
         positions; with ``'bands'`` of rows where there is one output channel, or ``'swapped'``
         where an image is so small that vectors run over output channels; and the number of
         passes, one after the other, or of phases, side by side; ``'in place'`` where the input
-        is read where it is, ``'then'`` between two of them that take turns. The bits are the
-        same. Or ``'winograd'``, or ``'fft of'`` so many elements along each axis.
+        is read where it is, ``'interleaved'`` where vectors run over small planes of single
+        channels, ``'then'`` between two of them that take turns. The bits are the same, but
+        where a kernel is as large as the image, and with many taps in a row or far apart. Or ``'winograd'``, or ``'fft of'`` so many elements along each axis.
     simd : str
         The instruction set, as in `show_config`.
     threads : int

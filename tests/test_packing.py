@@ -74,7 +74,8 @@ def test_linear_maps_are_prepared_too(rng, shape):
         np.testing.assert_array_equal(
             fastconv.pointwise_conv(x, packed), fastconv.pointwise_conv(x, w)
         )
-    assert len(packed.prepared) == 1
+    # Weights of maps at one position are read as they lie.
+    assert len(packed.prepared) == (len(shape) > 2)
 
 
 def test_arms_of_a_cross_are_prepared_as_one(rng):

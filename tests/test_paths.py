@@ -104,6 +104,113 @@ def test_filter_keeps_what_is_not_finite_where_it_is(rng):
     np.testing.assert_array_equal(np.isnan(result), seen)
 
 
+# Small planes of single channels, interleaved
+
+
+@pytest.mark.parametrize("groups", [2, 5, 16, 37])
+@pytest.mark.parametrize("shape", [(1, 9), (5, 17), (7, 7), (16, 3), (14, 14), (31, 20)], ids=str)
+@each_dtype
+def test_interleaved(rng, monkeypatch, dtype, shape, groups):
+    monkeypatch.setattr(planning, "_interleaving_pays", lambda problem: True)
+    fastconv.arrays._calls.clear()
+    ways = (
+        ((3, 3), (1, 1), 1, 1, 1),
+        ((7, 5), ((3, 3), (4, 1)), 1, 1, 2),
+        ((2, 3), (2, 0), (3, 2), 1, 1),
+        ((1, 3), ((0, 0), (0, 5)), 2, (1, 2), 3),
+        # Columns and rows that no tap sees.
+        ((1, 1), (0, 0), (4, 2), 1, 1),
+    )
+    x = whole(rng, 2, groups, *shape, dtype=dtype)
+    for kernel, padding, stride, dilation, each in ways:
+        w, b = whole(rng, groups * each, 1, *kernel, dtype=dtype), whole(rng, groups * each)
+        options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+        b = b.astype(dtype)
+        assert "interleaved" in method("conv2d", x, w, b, **options)
+        direct("conv2d", x, w, b, **options)
+        direct("conv2d", x, fastconv.pack(w), b, **options)
+    fastconv.arrays._calls.clear()
+
+
+@each_dtype
+def test_interleaved_lines(rng, dtype):
+    for size, taps in ((8, 3), (100, 9), (400, 31)):
+        x, w = whole(rng, 2, 40, size, dtype=dtype), whole(rng, 40, 1, taps, dtype=dtype)
+        assert "interleaved" in method("conv1d", x, w, padding="same", groups=40)
+        direct("conv1d", x, w, padding="same", groups=40)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_interleaved_or_not_of_views(rng, view):
+    x, w = view(whole(rng, 1, 40, 7, 9)), view(whole(rng, 40, 1, 3, 3))
+    direct("conv2d", x, w, padding=1, groups=40)
+    direct("conv2d", view(whole(rng, 3, 40, 2, 3)), view(whole(rng, 9, 40, 2, 3)))
+
+
+@pytest.mark.parametrize("view", WRITEABLE_VIEWS)
+def test_interleaved_or_not_to_views(rng, view):
+    x, w = whole(rng, 1, 40, 7, 9), whole(rng, 40, 1, 3, 3)
+    direct("conv2d", x, w, padding=1, groups=40, out=view(np.zeros((1, 40, 7, 9), np.float32)))
+    x, w = whole(rng, 3, 40, 2, 3), whole(rng, 9, 40, 2, 3)
+    direct("conv2d", x, w, out=view(np.zeros((3, 9, 1, 1), np.float32)))
+
+
+def test_interleaved_far_apart_and_in_threads(rng):
+    """What is fetched ahead is beyond the ends of the arrays at last."""
+    x, w = whole(rng, 30, 160, 17, 16), whole(rng, 160, 1, 5, 5)
+    with fastconv.num_threads(3):
+        assert "interleaved" in method("conv2d", x, w, padding=2, groups=160)
+        direct("conv2d", x, w, padding=2, groups=160)
+
+
+def test_interleaved_keeps_what_is_not_finite_where_it_is(rng):
+    x = whole(rng, 1, 20, 9, 8)
+    x[0, 7, 4, 5] = np.nan
+    result = fastconv.conv2d(x, whole(rng, 20, 1, 3, 3), padding=1, groups=20, method="direct")
+    seen = np.zeros(result.shape, bool)
+    seen[0, 7, 3:6, 4:7] = True
+    np.testing.assert_array_equal(np.isnan(result), seen)
+
+
+# Kernels as large as the image
+
+
+@pytest.mark.parametrize("groups", [1, 3])
+@pytest.mark.parametrize("kernel", [(), (1,), (5,), (1, 1), (3, 2), (2, 1, 3)], ids=str)
+@each_dtype
+def test_dots(rng, dtype, kernel, groups):
+    for images, inputs, outputs in ((1, 1, 1), (1, 40, 33), (2, 17, 5), (5, 16, 16), (9, 3, 64)):
+        x = whole(rng, images, groups * inputs, *kernel, dtype=dtype)
+        w = whole(rng, groups * outputs, inputs, *kernel, dtype=dtype)
+        b = whole(rng, groups * outputs, dtype=dtype)
+        if not kernel:
+            if groups == 1:
+                check("pointwise_conv", x, w, b, exact=True)
+            continue
+        name = f"conv{len(kernel)}d"
+        told = fastconv.explain(getattr(fastconv, name), x, w, b, groups=groups, method="direct")
+        assert told.method == "direct, in place" or groups * inputs * outputs == 1
+        direct(name, x, w, b, groups=groups)
+        direct(name, x, fastconv.pack(w), b, groups=groups)
+
+
+def test_dots_have_the_same_bits_in_any_batch(rng):
+    x, w, b = noise(rng, 11, 50, 3, 3), noise(rng, 70, 50, 3, 3), noise(rng, 70)
+    together = fastconv.conv2d(x, w, b)
+    for i in range(11):
+        np.testing.assert_array_equal(fastconv.conv2d(x[i], w, b)[None], together[i : i + 1])
+    with fastconv.num_threads(3):
+        np.testing.assert_array_equal(fastconv.conv2d(x, w, b), together)
+
+
+def test_dots_keep_what_is_not_finite_where_it_is(rng):
+    x, w = whole(rng, 5, 19, 1, 1), whole(rng, 21, 19, 1, 1)
+    x[3, 18], w[4, 2] = np.inf, np.nan
+    seen = np.zeros((5, 21, 1, 1), bool)
+    seen[3], seen[:, 4] = True, True
+    np.testing.assert_array_equal(~np.isfinite(fastconv.conv2d(x, w)), seen)
+
+
 # Lines down the columns, then along the rows, which read the input in place
 
 
@@ -344,6 +451,17 @@ def test_swapped_in_three_dimensions(rng, swap, dtype, splits):
     for tile in ((99, 99, 99), (2, 99, 99), (3, 2, 4)):
         swap(7, splits, tile, problem_of(x, w, 1, 1, 1))
         direct("conv3d", x, w, padding=1)
+
+
+@pytest.mark.parametrize("images", [planning.NEAR_TILES, planning.NEAR_TILES + 1])
+def test_swapped_of_many_images(rng, swap, images):
+    """Weights are packed once for all of them."""
+    x, w = whole(rng, images, 20, 5, 5), whole(rng, 48, 20, 3, 3)
+    for threads in (1, 3):
+        with fastconv.num_threads(threads):
+            swap(7, 1, (1, 99, 99), problem_of(x, w, 1, 1, 1))
+            direct("conv2d", x, w, padding=1)
+            direct("conv2d", x, fastconv.pack(w), padding=1)
 
 
 def test_swapped_to_strided_outputs(rng, swap):

@@ -216,7 +216,8 @@ class Planned:
         self.threads = threads
         self.plan = METHODS[method].plan(problem, threads, packed)
         self._compute = METHODS[method].runner(self.plan)
-        self._key = getattr(self.plan, "key", None)
+        # Where weights are read as they lie there is nothing to prepare.
+        self._key = self.plan.key if getattr(self.plan, "weights", 0) else None
         self._one = None
         self.run = self._compute if method == "direct" else self._run
 

@@ -2,8 +2,8 @@
 
 This file is compiled once for each instruction set (see setup.py and dispatch.py), with
 what it cimports: plan.pxd (the structures), lay_out.pxd, multiply.pxd, store.pxd and
-weights.pxd (the stages), swapped.pxd, filter.pxd, separable.pxd and winograd.pxd (ways of their
-own), simd.pxd over simd.h (vectors).
+weights.pxd (the stages), swapped.pxd, filter.pxd, interleaved.pxd, dots.pxd, separable.pxd and
+winograd.pxd (ways of their own), simd.pxd over simd.h (vectors).
 
 A. A *plan* (planning.py) cuts the output into *tiles*: one image, one group, a box of
    output positions. Each thread has its share of the tiles, and helps others when it is done; a
@@ -37,9 +37,10 @@ F. Where an image is so small that its positions would not fill the vectors, a p
 G. Many input channels may take turns in the scratch, in *parts*; their sums wait in it. Where
    much of what the taps meet is the zeros around the input, taps are set *apart* in each part,
    and a tile leaves out those that meet nothing else.
-H. Small filters of single channels (filter.pxd), pairs of lines on planes (separable.pxd), and many
-   linear maps at each position, read the input in place. 3x3 kernels may take Winograd's way
-   (winograd.pxd).
+H. Small filters of single channels (filter.pxd), pairs of lines on planes (separable.pxd), kernels
+   as large as the image (dots.pxd), and many linear maps at each position, read the input in place.
+   Small planes of single channels are transposed (interleaved.pxd). 3x3 kernels may take Winograd's
+   way (winograd.pxd).
 
 All offsets and strides are in bytes, and all of them fit a Py_ssize_t: planning.py checks.
 """
@@ -52,7 +53,9 @@ from cython.parallel cimport parallel, prange
 from numpy import zeros as np_zeros
 from libc.string cimport memcpy, memset
 
+from fastconv.engine.dots cimport dots_tile
 from fastconv.engine.filter cimport filter_tile
+from fastconv.engine.interleaved cimport interleaved_tile
 from fastconv.engine.lay_out cimport copy_tested, is_zero, lay_out
 from fastconv.engine.multiply cimport is_few, multiply_bands, multiply_positions
 from fastconv.engine.plan cimport *
@@ -483,6 +486,18 @@ cdef void run_tile(
             else:
                 filter_tile(memory, scratch, table, operands, output, plan, passes + i, tile,
                             <vf *> NULL, kind)
+        elif passes[i].form == INTERLEAVED:
+            if real is double:
+                interleaved_tile(memory, scratch, table, operands, output, plan, passes + i, tile,
+                                 <vd *> NULL, kind)
+            else:
+                interleaved_tile(memory, scratch, table, operands, output, plan, passes + i, tile,
+                                 <vf *> NULL, kind)
+        elif passes[i].form == DOTS:
+            if real is double:
+                dots_tile(memory, operands, output, plan, passes + i, tile, <vd *> NULL, kind)
+            else:
+                dots_tile(memory, operands, output, plan, passes + i, tile, <vf *> NULL, kind)
         elif passes[i].form == SEPARABLE:
             # Both passes at once.
             if i == 0 and real is double:
@@ -591,10 +606,10 @@ cdef void run_all(
         memset(worker, 0, sizeof(Worker))
         worker.place = -1
         worker.next = part(i, threads, tasks)
-        if passes[0].form == FILTER:
+        if passes[0].form == FILTER or passes[0].form == INTERLEAVED:
             memset(&memory[plan.scratch + i * plan.scratch_size + plan.layout], 0,
                    passes[0].source - plan.layout)
-        worker.prepared = prepared
+        worker.prepared = prepared or not passes[0].near
     if threads == 1:
         # No parallel region: nothing wakes up, and a forked child cannot hang.
         for i in range(blocks):
@@ -1032,7 +1047,7 @@ VECTOR = VECTOR_BYTES
 ROWS = ROWS_LIMIT
 FORMS = {
     "direct": DIRECT, "swapped": SWAPPED, "pointwise": POINTWISE, "filter": FILTER,
-    "separable": SEPARABLE, "winograd": WINOGRAD,
+    "separable": SEPARABLE, "winograd": WINOGRAD, "interleaved": INTERLEAVED, "dots": DOTS,
 }
 #: What the input and the output may be arrays of.
 NUMBERS = {
@@ -1045,6 +1060,7 @@ BLOCK_ROWS = BLOCK
 BLOCK_WIDTH = WIDTH
 TABLE_SLACK = AHEAD
 MOST_DOWN = DOWN
+MOST_RUN = MAX_ROWS
 FEW = bool(FEW_PAY)
 
 

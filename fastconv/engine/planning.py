@@ -6,6 +6,7 @@ as the integers that kernels.pyx follows. All problems have three spatial axes h
 
 import itertools
 import math
+import operator
 from typing import NamedTuple
 
 import numpy as np
@@ -212,6 +213,8 @@ FEWEST_OUTPUTS, LONG = 4, 8 * PAGE
 #: Input channels that are read in place for any number of output channels, if they are fewer:
 #: the longer vectors are, the more blocks of outputs a line that is fetched again is worth.
 NEAR_INPUTS = kernels.VECTOR**2 // 16
+#: Tiles for each of which weights are gathered anew rather than packed before all.
+NEAR_TILES = 3
 #: Bytes of an input that is read in place though its channels are far apart.
 NEAR_BYTES = 4 * SCRATCH_BUDGET
 #: Bytes of an input that hardware had better not be left alone with. The wider the vectors, the
@@ -751,7 +754,8 @@ def in_turn(problem):
             given=problem.dtype, images=1, channels=count, sizes=sizes,
             in_strides=(0, 0, channel, *along), border=0, stride=(1, 1, 1),
         )._replace(steps=others)  # fmt: skip
-        return (before, after, count * channel) if _is_filter(before) else None
+        by_itself = _is_filter(before) or _is_interleaved(before)
+        return (before, after, count * channel) if by_itself else None
     before = problem._replace(
         stored=problem.dtype, images=1, in_strides=(0, *strides[1:]), grid=sizes, stride=(1, 1, 1),
         steps=[first._replace(output=Output(0, 0, 0, 0, channel, along, sizes))],
@@ -805,6 +809,10 @@ def _plan(problem, threads, packed):
     problem = _column(_flat(problem))
     if _is_pointwise(problem):
         return _pointwise(problem, threads)
+    if _is_dots(problem):
+        return _dots(problem, threads)
+    if _is_interleaved(problem):
+        return _interleaved(problem, threads)
     if _is_filter(problem):
         return _filter(_together(problem), threads)
     if _is_separable(problem):
@@ -832,6 +840,7 @@ def _plan(problem, threads, packed):
         listed = columns + aligned((1 + most * kernel) * width)
         end = listed + aligned(2 * 8 * kernel)
     biases = weights = 0
+    tiles = problem.images * math.prod(-(-g // t) for g, t in zip(problem.grid, tile, strict=True))
     line = _is_line(problem)
     passes = []
     for step in problem.steps:
@@ -883,7 +892,7 @@ def _plan(problem, threads, packed):
                 gather=len(table) + len(places),
                 contiguous=contiguous,
                 packed=-1 if in_place else weights,
-                near=height > 0,
+                near=height > 0 and tiles <= NEAR_TILES,
                 bias=biases,
                 source=source.start,
                 source_group=step.inputs * source.channel,
@@ -1120,6 +1129,194 @@ def _filter(problem, threads):
     return finished(
         problem, axes, tile, 1, 0, threads, layout, 0, [each], table, biases, 0, end, 0,
         flops(problem), "direct, in place",
+    )  # fmt: skip
+
+
+def _is_dots(problem):
+    """Whether all that an output sees of an image is one run of memory, and so are its weights."""
+    (step, *more) = problem.steps
+    if more or not step.output or step.groups > 1 or problem.grid != (1, 1, 1):
+        return False
+    size = problem.dtype.itemsize
+    taps = len(step.taps)
+    return (
+        problem.given == problem.dtype == problem.stored
+        and taps == math.prod(problem.sizes)
+        and step.taps == list(itertools.product(*map(range, problem.sizes)))
+        and _is_run((step.inputs, *problem.sizes), problem.in_strides[2:], size)
+        and _is_run((step.inputs, taps), (step.strides[3], size), size)
+        and in_order(step.gather, size)
+    )
+
+
+def _dots(problem, threads):
+    """Plan sums over all of each image: a tile is some images, which are along x."""
+    (step,) = problem.steps
+    size = problem.dtype.itemsize
+    lanes = kernels.VECTOR // size
+    terms = step.inputs * len(step.taps)
+    images = (1, 1, problem.images)
+    folded = problem._replace(
+        images=1,
+        sizes=images,
+        grid=images,
+        stride=(1, 1, 1),
+        in_strides=(0, *problem.in_strides[1:3], 0, 0, problem.in_strides[0]),
+        steps=[
+            step._replace(
+                taps=[(0, 0, 0)],
+                output=step.output._replace(spatial=(0, 0, step.output.image), sizes=images),
+            )
+        ],
+    )
+    blocks = -(-step.outputs // lanes)
+    threads = worth(threads, 2 * flops(problem) / lanes)
+    chunks = 1 if threads == 1 else min(blocks, 4 * threads)
+    # Images that stay in the cache while all weights go by, and enough tasks for all threads.
+    most = max(SCRATCH_BUDGET // max(terms * size, 1), 1)
+    parts = -(-2 * threads // (problem.groups * chunks)) if threads > 1 else 1
+    tile = (1, 1, max(min(most, -(-problem.images // parts)), 1))
+    layout = _Buffer(aligned(WORKER_BYTES), (True,) * 3, 1, 0, 0, 0, 0)
+    each = Pass(taps=terms, blocks=blocks, form=kernels.FORMS["dots"]).of_step(folded.steps[0])
+    axes = [axis(folded, a) for a in range(3)]
+    table = [r for a in axes for r in a.residues]
+    biases = aligned(problem.groups * step.outputs * size)
+    return finished(
+        folded, axes, tile, chunks, 0, threads, layout, 0, [each], table, biases, 0, layout.start,
+        0, flops(problem), "direct, in place",
+    )  # fmt: skip
+
+
+def _is_interleaved(problem):
+    """Whether it is single channels on planes whose rows are too short to fill vectors."""
+    (step, *more) = problem.steps
+    if more or not step.output or step.groups > 1 or step.inputs != 1 or problem.border:
+        return False
+    size = problem.dtype.itemsize
+    return (
+        problem.given == problem.dtype == problem.stored
+        and problem.groups > 1
+        and problem.sizes[0] == problem.grid[0] == 1
+        and min(problem.sizes) > 0
+        and problem.stride[2] <= 2
+        and _is_run(problem.sizes[1:], problem.in_strides[4:], size)
+        and _is_run(problem.grid[1:], step.output.spatial[1:], size)
+        and in_order(step.gather, size)
+        and not any(tap[0] for tap in step.taps)
+        and math.prod(_seen(problem)) * kernels.VECTOR <= 2 * SCRATCH_BUDGET
+        and _interleaving_pays(problem)
+    )
+
+
+def _is_run(sizes, strides, size):
+    """Whether axes of these sizes are one run of memory."""
+    runs = itertools.accumulate(sizes[:0:-1], initial=size, func=operator.mul)
+    return all(
+        n == 1 or stride == run
+        for n, stride, run in zip(sizes[::-1], strides[::-1], runs, strict=True)
+    )
+
+
+def _seen(problem):
+    """How many rows and columns the taps see, from the first one on."""
+    lines = [[tap[a] for tap in problem.steps[0].taps] for a in (1, 2)]
+    return [
+        (n - 1) * stride + max(line) - min(line) + 1
+        for n, stride, line in zip(problem.grid[1:], problem.stride[1:], lines, strict=True)
+    ]
+
+
+def _interleaving_pays(problem):
+    """Whether vectors of many planes are faster than those of rows, by cycles for a plane."""
+    (step,) = problem.steps
+    taps, size = len(step.taps), problem.dtype.itemsize
+    lanes = kernels.VECTOR // size
+    _, height, width = problem.grid
+    outputs = height * width * step.outputs
+    moved = math.prod(problem.sizes) + outputs
+    vectors = -(-width * size // kernels.VECTOR)
+    strip = kernels.STRIP // kernels.VECTOR
+    if vectors > 2:
+        vectors = -(-vectors // strip) * strip
+    sparse = problem.stride[2] > 1
+    if kernels.VECTOR < MASKED:
+        return True
+    if kernels.VECTOR == 64:
+        together = (9 if size == 4 else 13) * moved + 1.15 * outputs * taps
+        row = 32 + vectors * taps * (3 if sparse else 1.45)
+    else:
+        together = 4 * moved + 0.6 * outputs * taps
+        row = taps + vectors * (6.5 + taps * (1.7 if sparse else 0.7))
+    if height == 1:
+        row = 250 + vectors * (10 + 2 * taps)
+    elif taps <= 49 and len({tap[2] for tap in step.taps}) > 1 and not _is_filter(problem):
+        row *= 1.8  # rows are laid out
+    planes = -(-problem.groups // lanes) / problem.groups
+    return (together + 400) * planes < 0.9 * height * step.outputs * row
+
+
+def _interleaved(problem, threads):
+    """Plan small planes: a tile is one plane of each of some groups, which are along z."""
+    (step,) = problem.steps
+    size = problem.dtype.itemsize
+    vector = kernels.VECTOR
+    lanes = vector // size
+    taps = len(step.taps)
+    grid = (problem.groups, *problem.grid[1:])
+    _, height, width = grid
+    image, group, channel, _, *along = problem.in_strides
+    folded = problem._replace(
+        groups=1,
+        sizes=(problem.groups, *problem.sizes[1:]),
+        grid=grid,
+        in_strides=(image, 0, channel, group, *along),
+        steps=[
+            step._replace(
+                groups=problem.groups,
+                output=step.output._replace(
+                    group=0, spatial=(step.output.group, *step.output.spatial[1:]), sizes=grid
+                ),
+            )
+        ],
+    )
+    rows, columns = _seen(problem)
+    first_y, first_x = (min(tap[a] for tap in step.taps) for a in (1, 2))
+    at_y = np.arange(problem.sizes[1])[:, None] - first_y
+    at_x = np.arange(problem.sizes[2]) - first_x
+    seen = (at_y >= 0) & (at_y < rows) & (at_x >= 0) & (at_x < columns)
+    # What no tap sees, and what is beyond a plane in a square, goes to one place behind the others.
+    beyond = rows * columns * vector
+    places = np.where(seen, (at_y * columns + at_x) * vector, beyond).ravel().tolist()
+    places += [beyond] * lanes
+    offsets = [((y - first_y) * columns + x - first_x) * vector for _, y, x in step.taps]
+    axes = [axis(folded, a) for a in range(3)]
+    table = [r for a in axes for r in a.residues]
+    start = aligned(WORKER_BYTES)
+    layout = _Buffer(start, (True,) * 3, 1, 0, 0, 0, start + beyond + vector)
+    results = layout.end + (taps + lanes + 1) * vector
+    # Rows of outputs that stay in the first-level cache.
+    most = max(min(256 // width, height), 1)
+    end = results + (most * width + lanes) * vector
+    each = Pass(
+        taps=taps,
+        form=kernels.FORMS["interleaved"],
+        source=layout.end,
+        offsets=len(table),
+        positions=len(table) + taps,
+        columns=layout.end,
+        column_offsets=len(table) + taps + len(places),
+        height=-(-width // -(-width // kernels.MOST_RUN)),
+        sums=results,
+        most=most,
+    ).of_step(folded.steps[0])
+    table += offsets + places + [k * vector for k in range(taps + lanes)]
+    outputs = height * width * step.outputs
+    each_block = 9 * (math.prod(problem.sizes) + outputs) + 1.15 * outputs * taps
+    threads = worth(threads, problem.images * -(-problem.groups // lanes) * each_block)
+    biases = aligned(problem.groups * step.outputs * size)
+    return finished(
+        folded, axes, (lanes, height, width), 1, 0, threads, layout, columns * vector, [each],
+        table, biases, 0, end, 0, flops(problem), "direct, interleaved",
     )  # fmt: skip
 
 
