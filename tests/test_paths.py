@@ -485,6 +485,57 @@ def test_swapped_meets_padding_where_zero_times_it_is_not_zero(rng, swap, value,
     assert np.isfinite(result[:, 2:]).all()
 
 
+# Taps far apart: parts of the output, between the columns where one comes in or goes out
+
+
+@pytest.fixture
+def far(monkeypatch):
+    """Small problems are worth it, too."""
+    fastconv.arrays._calls.clear()
+    monkeypatch.setattr(planning, "FAR_INPUTS", 1)
+    monkeypatch.setattr(planning, "FAR_PRODUCTS", 1)
+    yield
+    fastconv.arrays._calls.clear()
+
+
+FAR_APART = [
+    ((33,), (3,), (1,), (10,), 12),
+    ((40,), (2,), (2,), (30,), (30, 0)),
+    ((9, 17), (3, 3), (1, 1), (2, 6), 6),
+    ((12, 11), (2, 3), (1, 2), (8, 4), 5),
+    ((3, 7, 13), (1, 3, 3), (1, 1, 1), (1, 3, 5), 5),
+]
+
+
+@pytest.mark.parametrize(("sizes", "kernel", "stride", "dilation", "padding"), FAR_APART, ids=str)
+@pytest.mark.parametrize("threads", [1, 3])
+@each_dtype
+def test_columns(rng, far, dtype, threads, sizes, kernel, stride, dilation, padding):
+    x, w = whole(rng, 2, 64, *sizes, dtype=dtype), whole(rng, 120, 32, *kernel, dtype=dtype)
+    if isinstance(padding, tuple):
+        padding = (padding,)
+    name = f"conv{len(sizes)}d"
+    options = {"stride": stride, "dilation": dilation, "padding": padding, "groups": 2}
+    b = whole(rng, 120, dtype=dtype)
+    with fastconv.num_threads(threads):
+        assert "swapped" in method(name, x, w, b, **options)
+        direct(name, x, w, b, **options)
+        direct(name, x, fastconv.pack(w), b, **options)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+def test_columns_meet_padding_where_zero_times_it_is_not_zero(rng, far, value, packed):
+    x, w = whole(rng, 2, 32, 9, 17), whole(rng, 64, 32, 3, 3)
+    w[3, 5, 1, 0] = value
+    given = fastconv.pack(w) if packed else w
+    options = {"padding": 6, "dilation": 6}
+    assert "swapped" in method("conv2d", x, w, **options)
+    result = fastconv.conv2d(x, given, method="direct", **options)
+    assert not np.isfinite(result[:, 3]).any()
+    assert np.isfinite(np.delete(result, 3, 1)).all()
+
+
 # Small groups, several in a tile
 
 

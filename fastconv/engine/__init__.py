@@ -67,7 +67,9 @@ def _program(plan):
 
 
 def _direct(plan):
-    """The function that runs one plan or, image by image, two in turn."""
+    """The function that runs one plan, parts of one or, image by image, two in turn."""
+    if isinstance(plan, planning.Fan):
+        return _fan(plan)
     if not isinstance(plan, planning.Sequence):
         return _program(plan)
     first, second = _program(plan.first), _program(plan.second)

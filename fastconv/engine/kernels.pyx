@@ -36,7 +36,8 @@ F. Where an image is so small that its positions would not fill the vectors, a p
 
 G. Many input channels may take turns in the scratch, in *parts*; their sums wait in it. Where
    much of what the taps meet is the zeros around the input, taps are set *apart* in each part,
-   and a tile leaves out those that meet nothing else.
+   and a tile leaves out those that meet nothing else; so do swapped passes, of which there is one
+   for each part of the columns between those where a tap comes in or goes out.
 H. Small filters of single channels (filter.pxd), pairs of lines on planes (separable.pxd), kernels
    as large as the image (dots.pxd), and many linear maps at each position, read the input in place.
    Small planes of single channels are transposed (interleaved.pxd). 3x3 kernels may take Winograd's

@@ -213,6 +213,11 @@ FEWEST_OUTPUTS, LONG = 4, 8 * PAGE
 #: Input channels that are read in place for any number of output channels, if they are fewer:
 #: the longer vectors are, the more blocks of outputs a line that is fetched again is worth.
 NEAR_INPUTS = kernels.VECTOR**2 // 16
+#: The share of columns' taps that meet the input, up to which columns are parts of their own; and
+#: how many cuts there may be.
+MOST_SEEN, MOST_PARTS = 0.93, 9
+#: The fewest input channels and products for which that is worth plans for each part.
+FAR_INPUTS, FAR_PRODUCTS = 128, 1 << 24
 #: Tiles for each of which weights are gathered anew rather than packed before all.
 NEAR_TILES = 3
 #: Bytes of an input that is read in place though its channels are far apart.
@@ -649,19 +654,25 @@ def _padded(problem, step):
     )
 
 
-def _heights(positions):
+def _heights(positions, tall):
     """Heights of a swapped pass's register tile that are worth a thought.
 
-    For each number of vectors the most that registers hold, and the fewest that make as many
-    blocks of all positions.
+    For each number of vectors, or the fewest, the most that registers hold, and the fewest that
+    make as many blocks of all positions.
     """
+    if tall:
+        fewest = kernels.turned_vectors(kernels.ROWS)
+        return [h for h in range(1, kernels.ROWS + 1) if kernels.turned_vectors(h) == fewest]
     most = {kernels.turned_vectors(h): h for h in range(1, kernels.ROWS + 1)}
     even = {-(-positions // -(-positions // height)) for height in most.values()}
     return sorted(even.union(most.values()))
 
 
-def _choose(problem, threads, packed):
-    """The lay-out, tile, chunks of output channels and whether to swap, for the least time."""
+def _choose(problem, threads, packed, swapped=False):
+    """The lay-out, tile, chunks of output channels and whether to swap, for the least time.
+
+    Or to swap at any rate, with the fewest vectors of output channels.
+    """
     grids = np.meshgrid(*map(sizes, problem.grid), indexing="ij")
     tiles = [t.ravel().astype(np.float64) for t in grids]
     count = (
@@ -677,7 +688,7 @@ def _choose(problem, threads, packed):
     if len(problem.steps) == 1 and problem.steps[0].groups == 1 and problem.steps[0].outputs > 1:
         parts += [n for n in (2, 4, 8, 16, 32, 64) if problem.steps[0].inputs >= 16 * n]
     ways = []
-    for axes in _lay_outs(problem):
+    for axes in [] if swapped else _lay_outs(problem):
         costs = _Costs(problem, axes, tiles, reached)
         ways += [(axes, 0, kernels.ROWS, n, costs.direct(packed, n)) for n in parts]
     swaps = (
@@ -687,10 +698,10 @@ def _choose(problem, threads, packed):
         and math.prod(problem.grid[1:]) <= MOST_POSITIONS
         and all(s.inputs and s.groups == 1 for s in problem.steps)
     )
-    if swaps:
+    if swaps or swapped:
         axes = rows_in_turn(problem)
-        costs = _Costs(problem, axes, tiles, reached)
-        for height in _heights(math.prod(problem.grid[1:])):
+        costs = _Costs(problem, axes, tiles, None)
+        for height in _heights(math.prod(problem.grid[1:]), swapped):
             width = kernels.turned_vectors(height) * costs.lanes
             ways += [(axes, height, width, n, costs.swapped(packed, height, n)) for n in parts]
     best = None
@@ -774,6 +785,60 @@ def in_turn(problem):
     return before, after, count * channel
 
 
+class Fan(NamedTuple):
+    """Plans of the parts of one output, which share their packed weights."""
+
+    plans: list[Plan]
+
+    def __getattr__(self, name):
+        """What all of them have in common, as far as `explain` is concerned."""
+        values = [getattr(plan, name) for plan in self.plans]
+        if name in ("tasks", "flops"):
+            return sum(values)
+        return max(values) if name in ("threads", "workspace") else values[0]
+
+
+def columns(problem):
+    """Parts of the output, between the columns where a tap comes in or goes out of the input.
+
+    Taps far apart meet the zeros around much of the time. None where they do not, or where other
+    ways of leaving them out are as good.
+    """
+    (step, *more) = problem.steps
+    _, _, stride = problem.stride
+    _, _, grid = problem.grid
+    if (
+        more
+        or problem.stored != problem.dtype
+        or step.outputs
+        < kernels.turned_vectors(kernels.ROWS) * kernels.VECTOR // problem.dtype.itemsize
+        or not _leaves_out(problem)
+    ):
+        return None
+    lines = {tap[2] for tap in step.taps}
+    inside = [geometry.within(line, stride, grid, problem.sizes[2]) for line in lines]
+    cuts = sorted({0, grid, *(place for pair in inside for place in pair)})
+    seen = sum(stop - start for start, stop in inside)
+    if seen > MOST_SEEN * grid * len(lines) or len(cuts) > MOST_PARTS:
+        return None
+    size = step.output.spatial[2]
+    return [
+        problem._replace(
+            grid=(*problem.grid[:2], stop - start),
+            steps=[
+                step._replace(
+                    taps=[(z, y, x + start * stride) for z, y, x in step.taps],
+                    output=step.output._replace(
+                        offset=step.output.offset + start * size,
+                        sizes=(*step.output.sizes[:2], stop - start),
+                    ),
+                )
+            ],
+        )
+        for start, stop in itertools.pairwise(cuts)
+    ]
+
+
 class Sequence(NamedTuple):
     """The plans of two problems, for each image in turn."""
 
@@ -802,6 +867,9 @@ def plan(problem, threads, packed=False):
             parts[2],
             problem.images,
         )
+    parts = columns(problem)
+    if parts:
+        return Fan([_tiled(part, threads, packed, swapped=True) for part in parts])
     return _plan(problem, threads, packed)
 
 
@@ -817,12 +885,16 @@ def _plan(problem, threads, packed):
         return _filter(_together(problem), threads)
     if _is_separable(problem):
         return _separable(problem, threads)
-    problem = _together(problem)
+    return _tiled(_together(problem), threads, packed)
+
+
+def _tiled(problem, threads, packed, swapped=False):
+    """Plan tiles that are laid out; passes that are to be swapped leave out columns, too."""
     size = problem.dtype.itemsize
-    choice = _choose(problem, 1, packed)
+    choice = _choose(problem, 1, packed, swapped)
     threads = worth(threads, choice.cycles)
     if threads > 1:
-        choice = _choose(problem, threads, packed)
+        choice = _choose(problem, threads, packed, swapped)
     _, axes, tile, chunks, height, splits = choice
     left_out = not height and _leaves_out(problem)
     parts = splits if splits > 1 or left_out else 0
@@ -917,7 +989,7 @@ def _plan(problem, threads, packed):
                 line=line,
                 sums=end,
                 sums_pitch=sums_pitch,
-                apart=_padded(problem, step) if height else left_out,
+                apart=swapped or (_padded(problem, step) if height else left_out),
                 most=most,
                 coordinates=len(table) + len(places) + taps + len(strips),
             ).of_step(step)

@@ -146,16 +146,19 @@ cdef inline void store_turned(
 
 cdef inline Py_ssize_t reaching(
     Py_ssize_t *places, Table table, const Plan *plan, const Pass *step, Py_ssize_t kernel,
-    Py_ssize_t z, Py_ssize_t first_y, Py_ssize_t last_y,
+    const Tile *tile, Py_ssize_t z, Py_ssize_t first_y, Py_ssize_t last_y,
 ) noexcept nogil:
-    """List the taps that meet more than zeros in some rows: their positions, their weights."""
+    """List the taps that meet more than zeros in some rows of a tile: positions and weights."""
+    cdef Py_ssize_t last_x = tile.x + tile.rows_x - 1
     cdef const Py_ssize_t *tap = &table[step.coordinates]
     cdef Py_ssize_t count = 0
     cdef Py_ssize_t t
     for t in range(kernel):
         if (0 <= tap[0] + z * plan.stride_z < plan.size_z
                 and tap[1] + last_y * plan.stride_y >= 0
-                and tap[1] + first_y * plan.stride_y < plan.size_y):
+                and tap[1] + first_y * plan.stride_y < plan.size_y
+                and tap[2] + last_x * plan.stride_x >= 0
+                and tap[2] + tile.x * plan.stride_x < plan.size_x):
             places[count] = table[step.offsets + t]
             places[kernel + count] = table[step.column_offsets + t]
             count += 1
@@ -245,7 +248,7 @@ cdef inline void run_swapped(
                 taps = kernel
                 if all_finite:
                     taps = reaching(
-                        listed, table, plan, step, kernel, tile.z + z,
+                        listed, table, plan, step, kernel, tile, tile.z + z,
                         tile.y + at // row_length,
                         tile.y + (min(at + step.height, count) - 1) // row_length)
                     places = listed

@@ -1,15 +1,14 @@
 """Plans for Winograd's minimal filtering F(4x4, 3x3); winograd.pxd says what it is."""
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 
 from fastconv.engine.dispatch import kernels
 from fastconv.engine.planning import (
     WORKER_BYTES,
+    Fan,
     Pass,
-    Plan,
     aligned,
     axis,
     buffer,
@@ -153,17 +152,6 @@ def cycles(problem, packed):
     cycles = len(parts) * (choice.cycles - choice.once) + (0 if packed else choice.once)
     # Direct sums are counted at two vectors a cycle, which not all machines reach.
     return 0.7 * cycles
-
-
-class Fan(NamedTuple):
-    """Plans of the parts of one output, which share their packed weights."""
-
-    plans: list[Plan]
-
-    def __getattr__(self, name):
-        """What all of them have in common, as far as `explain` is concerned."""
-        values = [getattr(plan, name) for plan in self.plans]
-        return sum(values) if name in ("tasks", "flops") else values[0]
 
 
 def plan(problem, threads):
