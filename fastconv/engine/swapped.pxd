@@ -190,24 +190,29 @@ cdef inline void run_swapped(
     cdef Py_ssize_t count = (rows - 1) * row_length + columns
     cdef Py_ssize_t first = part(tile.chunk, plan.chunks, step.blocks)
     cdef Py_ssize_t blocks = (count + step.height - 1) // step.height
-    cdef Py_ssize_t column, m, width, z, block, at, taps
+    cdef bint even = count > 0 and TURNED_VECTORS(<int> (count // blocks)) * VECTOR_BYTES == pitch
+    cdef Py_ssize_t column, m, width, z, block, at, height, taps
     cdef char *bias = &memory[scratch + step.columns]
     cdef Py_ssize_t *listed = <Py_ssize_t *> &memory[scratch + step.positions]
     cdef const Py_ssize_t *places
     cdef bint prepared = (<Worker *> &memory[scratch]).prepared
-    cdef bint all_finite
+    cdef bint all_finite, fewer
     cdef const char *weights
     cdef const char *source
     cdef const char *last
     cdef Ahead ahead
     cdef char *sums
-    cdef turned_t multiply_positions
+    cdef turned_t multiply_positions, multiply_fewer
     if rows <= 0 or columns <= 0:
         return
+    # Blocks of two heights that make up all positions or, if these have other vectors, of one.
+    height = (count + blocks - 1) // blocks if even else step.height
     if real is double:
-        multiply_positions = turned_of(step.height, <vd *> NULL)
+        multiply_positions = turned_of(height, <vd *> NULL)
+        multiply_fewer = turned_of(height - 1, <vd *> NULL)
     else:
-        multiply_positions = turned_of(step.height, <vf *> NULL)
+        multiply_positions = turned_of(height, <vf *> NULL)
+        multiply_fewer = turned_of(height - 1, <vf *> NULL)
     for column in range(first, part(tile.chunk + 1, plan.chunks, step.blocks)):
         m = column * wide
         width = min(wide, step.channels - m)
@@ -243,16 +248,18 @@ cdef inline void run_swapped(
                 sums += ((column - first) * plan.tile_z + z) * step.sums_pitch
             # From the middle on: there all taps are used, and weights come in as they lie.
             for block in range(blocks):
-                at = (block + blocks // 2) % blocks * step.height
+                at = (block + blocks // 2) % blocks
+                fewer = even and part(at + 1, blocks, count) - part(at, blocks, count) < height
+                at = part(at, blocks, count) if even else at * height
                 places = &table[step.offsets]
                 taps = kernel
                 if all_finite:
                     taps = reaching(
                         listed, table, plan, step, kernel, tile, tile.z + z,
                         tile.y + at // row_length,
-                        tile.y + (min(at + step.height, count) - 1) // row_length)
+                        tile.y + (min(at + height - fewer, count) - 1) // row_length)
                     places = listed
-                multiply_positions(
+                (multiply_fewer if fewer else multiply_positions)(
                     source + at * size, step.source_channel, channels, places, weights,
                     places + kernel, taps, kernel * pitch, &ahead,
                     sums + at * pitch if split else bias, pitch if split else 0,
