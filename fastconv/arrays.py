@@ -154,7 +154,8 @@ class Call:
             wanted = "direct" if isinstance(method, Unasked) else method
             self.planned = engine.Planned(problem, wanted, get_num_threads(), packed)
             self.run = self.planned.run
-            self.run_packed = self.planned.run_packed
+            if self.planned.key is not None:
+                self.run_packed = self.planned.run_packed
 
 
 def call(describe, names, operands, parameters, out=None, method=ONLY, dtype=None) -> NDArray[Any]:
@@ -218,7 +219,7 @@ def call(describe, names, operands, parameters, out=None, method=ONLY, dtype=Non
         axis = len(planned.shape) - planned.fill - 1
         out[...] = bias.reshape((1,) * axis + (-1,) + (1,) * planned.fill)
     if planned.run is not None:
-        if packed:
+        if packed and planned.run_packed is not None:
             planned.run_packed(operands, out, packed)
         else:
             planned.run(operands, out)

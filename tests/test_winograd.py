@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 import fastconv
 import oracle
-from samples import PADDING_MODES, VIEWS, WRITEABLE_VIEWS, drawn, noise
+from fastconv.engine import winograd
+from samples import DTYPES, PADDING_MODES, VIEWS, WRITEABLE_VIEWS, drawn, noise
 
 #: docs/accuracy.md: what one axis of the transforms makes at most of errors in it.
 AMPLIFICATION = 27.5
@@ -62,6 +63,25 @@ def test_every_width(rng, size):
     for height in (3, 14):
         x, w = noise(rng, 1, 3, height, size), noise(rng, 5, 3, 3, 3)
         check("conv2d", x, w, padding=1)
+
+
+@pytest.mark.parametrize("tiles", range(1, 14))
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_any_end_of_any_tile(rng, monkeypatch, dtype, tiles):
+    """The last tile of a row may be one whose rows are laid out otherwise than those before."""
+
+    class Forced(winograd._Choice):
+        def __init__(self, *given):
+            super().__init__(*given)
+            self.tile = (1, 8, 4 * tiles)
+
+    fastconv.arrays._calls.clear()
+    monkeypatch.setattr(winograd, "_Choice", Forced)
+    w = noise(rng, 16, 8, 3, 3, dtype=dtype)
+    for last in {1, 2, tiles // 2 + 1, tiles}:
+        x = noise(rng, 1, 8, 15, 4 * (tiles + last), dtype=dtype)
+        check("conv2d", x, w, padding=1)
+    fastconv.arrays._calls.clear()
 
 
 @pytest.mark.parametrize("view", WRITEABLE_VIEWS)

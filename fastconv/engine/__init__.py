@@ -204,10 +204,11 @@ def estimates(problem, packed=False, limited=False):
 class Planned:
     """A problem, planned by the method asked for or, for 'auto', that of the fewest cycles.
 
-    `run(operands, output)` computes; the operands are the input, the weights, the biases.
+    `run(operands, output)` computes; the operands are the input, the weights, the biases. So does
+    `run_packed`, where there is a `key`.
     """
 
-    __slots__ = ("_compute", "_key", "_one", "packed", "plan", "problem", "run", "threads")
+    __slots__ = ("_compute", "_one", "key", "packed", "plan", "problem", "run", "threads")
 
     def __init__(self, problem, method, threads, packed=False):
         if method == "auto":
@@ -218,18 +219,15 @@ class Planned:
         self.threads = threads
         self.plan = METHODS[method].plan(problem, threads, packed)
         self._compute = METHODS[method].runner(self.plan)
-        # Where weights are read as they lie there is nothing to prepare.
-        self._key = self.plan.key if getattr(self.plan, "weights", 0) else None
+        # Of what is prepared of packed weights; None where they are read as they lie.
+        self.key = self.plan.key if getattr(self.plan, "weights", 0) else None
         self._one = None
         self.run = self._compute if method == "direct" else self._run
 
     def run_packed(self, operands, output, weights):
         """Compute with packed weights, which keep what is prepared of them."""
-        if self._key is None:
-            self.run(operands, output)
-            return
         first = weights[0]
-        key = self._key
+        key = self.key
         if len(weights) > 1:
             key = (key, *map(id, weights[1:]))
         prepared = first.prepared.get(key)

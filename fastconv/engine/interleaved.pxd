@@ -10,6 +10,7 @@ from fastconv.engine.filter cimport fetch
 from fastconv.engine.lay_out cimport copy
 from fastconv.engine.plan cimport *
 from fastconv.engine.simd cimport *
+from fastconv.engine.weights cimport is_finite
 
 
 cdef inline void turn(vector *square) noexcept nogil:
@@ -175,7 +176,10 @@ cdef inline void interleaved_tile(
     cdef const char *row
     cdef char *out
     cdef interleaved_t multiply
-    cdef Py_ssize_t m, y, r, x, count, i
+    # For each row, the first of the taps that meet more than the zeros around, and how many do.
+    cdef const Py_ssize_t *seen = &table[step.coordinates]
+    cdef Py_ssize_t m, y, r, x, t, taps, count, i
+    cdef bint all_finite
     if plan.stride_x == 1:
         multiply = interleaved_of(step.height, v, <stride1 *> NULL)
     else:
@@ -184,6 +188,7 @@ cdef inline void interleaved_tile(
     for m in range(step.channels):
         interleave(weights, &table[step.column_offsets], given + m * step.weight_channel,
                    step.weight_outer, step.taps, height, v)
+        all_finite = is_finite(weights, step.taps, kind)
         for i in range(VECTOR_BYTES // size):
             (<real *> bias)[i] = (<const real *> &memory[step.bias])[
                 (tile.z + min(i, height - 1)) * step.channels + m]
@@ -198,9 +203,12 @@ cdef inline void interleaved_tile(
                     if m == 0:
                         fetch(source + height * plan.in_z + (y + r) * ahead, 1, ahead, ahead)
                     fetch(out + height * step.out_z + (y + r) * out_ahead, 1, out_ahead, out_ahead)
+                t = seen[2 * (y + r)] if all_finite else 0
+                taps = seen[2 * (y + r) + 1] if all_finite else step.taps
                 for i in range(runs):
                     x = min(i * step.height, tile.rows_x - step.height)
-                    multiply(row + x * plan.stride_x * VECTOR_BYTES, offsets, step.taps, weights,
-                             bias, results + r * row_bytes + x * VECTOR_BYTES, NULL, NULL, NULL)
+                    multiply(row + x * plan.stride_x * VECTOR_BYTES, offsets + t, taps,
+                             weights + t * VECTOR_BYTES, bias,
+                             results + r * row_bytes + x * VECTOR_BYTES, NULL, NULL, NULL)
             separate(out + y * step.out_y, step.out_z, results, count * tile.rows_x, height, v)
             y += count

@@ -1361,6 +1361,17 @@ def _interleaved(problem, threads):
     places = np.where(seen, (at_y * columns + at_x) * vector, beyond).ravel().tolist()
     places += [beyond] * lanes
     offsets = [((y - first_y) * columns + x - first_x) * vector for _, y, x in step.taps]
+    # Taps are in the order of their rows: those that an output row sees follow each other.
+    lines = [tap[1] for tap in step.taps]
+    reached = [0, taps] * height
+    if lines == sorted(lines):
+        starts = -problem.stride[1] * np.arange(height)
+        first = np.searchsorted(lines, starts)
+        reached = (
+            np.stack([first, np.searchsorted(lines, starts + problem.sizes[1]) - first], -1)
+            .ravel()
+            .tolist()
+        )
     axes = [axis(folded, a) for a in range(3)]
     table = [r for a in axes for r in a.residues]
     start = aligned(WORKER_BYTES)
@@ -1380,8 +1391,9 @@ def _interleaved(problem, threads):
         height=-(-width // -(-width // kernels.MOST_RUN)),
         sums=results,
         most=most,
+        coordinates=len(table) + 2 * taps + len(places) + lanes,
     ).of_step(folded.steps[0])
-    table += offsets + places + [k * vector for k in range(taps + lanes)]
+    table += offsets + places + [k * vector for k in range(taps + lanes)] + reached
     outputs = height * width * step.outputs
     each_block = 9 * (math.prod(problem.sizes) + outputs) + 1.15 * outputs * taps
     threads = worth(threads, problem.images * -(-problem.groups // lanes) * each_block)

@@ -108,19 +108,21 @@ cdef inline void transform_inputs(
 ) noexcept nogil:
     """Bt d B of all tiles of a channel.
 
-    A row of tiles takes `row_tiles` places. Short ones are laid out by quarters of a vector, the
-    last of which may be part empty: the next row covers what is too much, or follows it. Of the
-    others each vector covers what the one before had too much.
+    A row of tiles takes `row_tiles` places, less of which may be used where it is the end of an
+    image. Short ones are laid out by quarters of a vector, the last of which may be part empty: the
+    next row covers what is too much, or follows it. Of the others each vector covers what the one
+    before had too much.
     """
     cdef const char *at[4]
     cdef char *to[4]
     cdef Py_ssize_t size = LANE_BYTES(kind[0])
     cdef Py_ssize_t lanes = VECTOR_BYTES // size
-    cdef Py_ssize_t quarter = lanes // 4
-    cdef Py_ssize_t quarters, row, x, unit
+    cdef Py_ssize_t quarter = max(lanes // 4, 1)
+    cdef Py_ssize_t quarters = (columns + quarter - 1) // quarter
+    cdef bint whole = quarters * quarter == row_tiles
+    cdef Py_ssize_t row, x, unit
     cdef int i
-    if is_short(columns, lanes):
-        quarters = (columns + quarter - 1) // quarter
+    if is_short(columns, lanes) and (whole or QUARTERS):
         unit = 0
         while unit < rows * quarters:
             for i in range(4):
@@ -128,10 +130,10 @@ cdef inline void transform_inputs(
                 x = (unit + i) % quarters * quarter
                 to[i] = target + (row * row_tiles + x) * size
                 at[i] = source + TILE * (min(row, rows - 1) * pitch + x * size)
-            if row_tiles % quarter:
-                transform_vector(to, False, plane_pitch, at, pitch, kind)
-            else:
+            if whole:
                 transform_vector(to, True, plane_pitch, at, pitch, kind)
+            else:
+                transform_vector(to, False, plane_pitch, at, pitch, kind)
             unit += 4
         return
     for row in range(rows):
