@@ -95,6 +95,13 @@ def test_filter_to_views(rng, view):
     direct("conv2d", x, w, padding=1, groups=4, out=out)
 
 
+def test_filter_of_planes_that_are_padding(rng):
+    """There is nothing to read in place."""
+    x, w = whole(rng, 2, 3, 2, 8, 21), whole(rng, 6, 1, 1, 3, 3)
+    for padding in ((0, 1), (1, 0), (2, 2)):
+        direct("conv3d", x, w, padding=(padding, (1, 1), (2, 2)), groups=3)
+
+
 def test_filter_keeps_what_is_not_finite_where_it_is(rng):
     x = whole(rng, 1, 1, 12, 40)
     x[0, 0, 5, 20] = np.nan

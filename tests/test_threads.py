@@ -88,6 +88,30 @@ def test_any_number_of_small_images(rng, kernel, size):
             np.testing.assert_array_equal(actual, expected[:batch])
 
 
+@pytest.mark.parametrize(
+    ("input", "weight", "dilation", "padding"),
+    [
+        ((3, 64, 10, 9, 7), (3, 64, 3, 6, 6), (1, 3, 3), ((1, 2), (12, 1), (14, 3))),
+        ((3, 128, 9, 9), (40, 128, 3, 3), 5, 5),
+        ((3, 160, 17, 17), (160, 160, 3, 3), 8, 8),
+        ((3, 256, 40), (20, 256, 3), 30, 30),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_taps_that_are_left_out(rng, dtype, input, weight, dilation, padding):
+    """Channels in parts, whose number is part of the order of the sums."""
+    x, w = noise(rng, *input, dtype=dtype), noise(rng, *weight, dtype=dtype)
+    options = {"dilation": dilation, "padding": padding, "method": "direct"}
+    expected = fastconv.conv(x, w, **options)
+    for batch in (1, 2, 3):
+        for count in COUNTS:
+            with fastconv.num_threads(count):
+                for given in (w, fastconv.pack(w)):
+                    actual = fastconv.conv(x[:batch], given, **options)
+                    np.testing.assert_array_equal(actual, expected[:batch])
+
+
 # Python threads
 
 

@@ -668,10 +668,11 @@ def _heights(positions, tall):
     return sorted(even.union(most.values()))
 
 
-def _choose(problem, threads, packed, swapped=False):
+def _choose(problem, threads, packed, swapped=False, splits=None):
     """The lay-out, tile, chunks of output channels and whether to swap, for the least time.
 
-    Or to swap at any rate, with the fewest vectors of output channels.
+    Or to swap at any rate, with the fewest vectors of output channels; or to have the input
+    channels in so many parts.
     """
     grids = np.meshgrid(*map(sizes, problem.grid), indexing="ij")
     tiles = [t.ravel().astype(np.float64) for t in grids]
@@ -687,6 +688,7 @@ def _choose(problem, threads, packed, swapped=False):
     parts = [1]
     if len(problem.steps) == 1 and problem.steps[0].groups == 1 and problem.steps[0].outputs > 1:
         parts += [n for n in (2, 4, 8, 16, 32, 64) if problem.steps[0].inputs >= 16 * n]
+    parts = [splits] if splits else parts
     ways = []
     for axes in [] if swapped else _lay_outs(problem):
         costs = _Costs(problem, axes, tiles, reached)
@@ -891,10 +893,14 @@ def _plan(problem, threads, packed):
 def _tiled(problem, threads, packed, swapped=False):
     """Plan tiles that are laid out; passes that are to be swapped leave out columns, too."""
     size = problem.dtype.itemsize
-    choice = _choose(problem, 1, packed, swapped)
+    fixed = None
+    if not swapped and _leaves_out(problem):
+        # The sums are in an order that depends on the parts: they are those of one image.
+        fixed = _choose(problem._replace(images=1), 1, False).splits
+    choice = _choose(problem, 1, packed, swapped, fixed)
     threads = worth(threads, choice.cycles)
     if threads > 1:
-        choice = _choose(problem, threads, packed, swapped)
+        choice = _choose(problem, threads, packed, swapped, fixed)
     _, axes, tile, chunks, height, splits = choice
     left_out = not height and _leaves_out(problem)
     parts = splits if splits > 1 or left_out else 0
@@ -1155,6 +1161,7 @@ def _is_filter(problem):
         and max(-x, end - problem.sizes[2]) <= min(side, kernels.STRIP // size)
         and problem.given == problem.dtype == problem.stored
         and step.taps[0][0] == 0
+        and problem.grid[0] <= problem.sizes[0]
         and problem.stride in ((1, 1, 1), (1, 2, 2))
         and problem.in_strides[5] == step.output.spatial[2] == size
         and problem.grid[1] >= kernels.BAND_ROWS
@@ -1413,6 +1420,7 @@ def _is_separable(problem):
     first_y, first_x = down.taps[0][1], along.taps[0][2]
     return (
         down.output is None
+        and problem.grid[0] <= problem.sizes[0]
         and all(s.groups == s.inputs == s.outputs == 1 for s in problem.steps)
         and all(in_order(s.gather, size) for s in problem.steps)
         and down.taps == [(0, first_y + i, 0) for i in range(len(down.taps))]
