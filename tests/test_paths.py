@@ -12,7 +12,7 @@ import fastconv.ndimage
 from checking import check
 from fastconv import problems
 from fastconv.arrays import call
-from fastconv.engine import planning
+from fastconv.engine import planning, ways
 from samples import DTYPES, VIEWS, WRITEABLE_VIEWS, crop, noise, whole
 
 each_dtype = pytest.mark.parametrize("dtype", DTYPES)
@@ -118,9 +118,9 @@ def test_filter_keeps_what_is_not_finite_where_it_is(rng):
 @pytest.mark.parametrize("shape", [(1, 9), (5, 17), (7, 7), (16, 3), (14, 14), (31, 20)], ids=str)
 @each_dtype
 def test_interleaved(rng, monkeypatch, dtype, shape, groups):
-    monkeypatch.setattr(planning, "_interleaving_pays", lambda problem: True)
+    monkeypatch.setattr(ways, "_interleaving_pays", lambda problem: True)
     fastconv.arrays._calls.clear()
-    ways = (
+    cases = (
         ((3, 3), (1, 1), 1, 1, 1),
         ((7, 5), ((3, 3), (4, 1)), 1, 1, 2),
         ((2, 3), (2, 0), (3, 2), 1, 1),
@@ -129,7 +129,7 @@ def test_interleaved(rng, monkeypatch, dtype, shape, groups):
         ((1, 1), (0, 0), (4, 2), 1, 1),
     )
     x = whole(rng, 2, groups, *shape, dtype=dtype)
-    for kernel, padding, stride, dilation, each in ways:
+    for kernel, padding, stride, dilation, each in cases:
         w, b = whole(rng, groups * each, 1, *kernel, dtype=dtype), whole(rng, groups * each)
         options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
         b = b.astype(dtype)
@@ -277,7 +277,7 @@ def test_separable_keeps_what_is_not_finite_where_it_is(rng):
 # Pointwise, to few channels
 
 
-@pytest.mark.parametrize("outputs", range(1, planning.FEW_OUTPUTS + 1))
+@pytest.mark.parametrize("outputs", range(1, ways.FEW_OUTPUTS + 1))
 @each_dtype
 def test_pointwise_to_few_channels(rng, dtype, outputs):
     for inputs, width in ((1, 16), (3, 17), (9, 100), (130, 33), (26, 4500), (19, 17_000)):
@@ -434,14 +434,14 @@ def problem_of(x, w, *options):
 @pytest.mark.parametrize("splits", [1, 3])
 @each_dtype
 def test_swapped(rng, swap, dtype, height, splits):
-    ways = (
+    cases = (
         ((1, 1, 1), (1, 99, 99), 70),
         ((1, 1, 1), (1, 3, 4), 5),
         ((2, 1, 1), (1, 2, 99), 70),
         ((1, 4, 2), (1, 99, 99), 5),
         ((3, 0, 1), (1, 1, 2), 33),
     )
-    for (stride, padding, dilation), tile, outputs in ways:
+    for (stride, padding, dilation), tile, outputs in cases:
         x, w = whole(rng, 2, 7, 6, 9, dtype=dtype), whole(rng, outputs, 7, 3, 3, dtype=dtype)
         b = whole(rng, outputs, dtype=dtype)
         swap(height, splits, tile, problem_of(x, w, stride, padding, dilation))
@@ -499,8 +499,8 @@ def test_swapped_meets_padding_where_zero_times_it_is_not_zero(rng, swap, value,
 def far(monkeypatch):
     """Small problems are worth it, too."""
     fastconv.arrays._calls.clear()
-    monkeypatch.setattr(planning, "FAR_INPUTS", 1)
-    monkeypatch.setattr(planning, "FAR_PRODUCTS", 1)
+    monkeypatch.setattr(ways, "FAR_INPUTS", 1)
+    monkeypatch.setattr(ways, "FAR_PRODUCTS", 1)
     yield
     fastconv.arrays._calls.clear()
 

@@ -2,9 +2,10 @@
 
     arrays -> checked -> geometry -> planning -> kernels -> array
 
-planning.py plans for kernels.pyx, which is built once for each instruction set and chosen by
-dispatch.py; winograd.py for a method of theirs, fourier.py for scipy.fft. threads.py says how
-many threads; system.pyx is the door to the CPU and to OpenMP.
+planning.py plans tiles for kernels.pyx, which is built once for each instruction set and chosen by
+dispatch.py; ways.py what is computed directly in other ways, winograd.py another method of theirs,
+fourier.py for scipy.fft. threads.py says how many threads; system.pyx is the door to the CPU and to
+OpenMP.
 """
 
 import collections
@@ -14,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastconv.engine import fourier, planning, threads, winograd
+from fastconv.engine import fourier, planning, threads, ways, winograd
 from fastconv.engine.dispatch import kernels
 
 __all__ = ["METHODS", "Planned", "check", "estimates", "given_back", "taken"]
@@ -70,7 +71,7 @@ def _direct(plan):
     """The function that runs one plan, parts of one or, image by image, two in turn."""
     if isinstance(plan, planning.Fan):
         return _fan(plan)
-    if not isinstance(plan, planning.Sequence):
+    if not isinstance(plan, ways.Sequence):
         return _program(plan)
     first, second = _program(plan.first), _program(plan.second)
 
@@ -150,7 +151,7 @@ class _Method(NamedTuple):
 
 
 METHODS = {
-    "direct": _Method(lambda problem: None, _direct_cycles, planning.plan, _direct),
+    "direct": _Method(lambda problem: None, _direct_cycles, ways.plan, _direct),
     "winograd": _Method(
         winograd.refusal,
         lambda problem, _, packed: winograd.cycles(problem, packed),
@@ -246,7 +247,7 @@ class Planned:
         if not again:
             return
         if self._one is None:
-            self._one = _direct(planning.plan(self.problem._replace(images=1), self.threads))
+            self._one = _direct(ways.plan(self.problem._replace(images=1), self.threads))
         given, *rest = operands
         for i in again:
             # Without an axis for images there is but one.

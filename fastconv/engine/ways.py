@@ -1,0 +1,741 @@
+"""The ways of direct sums: by the tiles of planning.py, or where something else is faster.
+
+`plan` asks one after the other: what is read in place, as maps at each position, small filters,
+kernels as large as the image and pairs of lines; what is interleaved; what is computed as two
+problems in turn, or in parts. All other problems are tiles that are laid out.
+"""
+
+import itertools
+import math
+import operator
+from typing import NamedTuple
+
+import numpy as np
+
+from fastconv import geometry
+from fastconv.engine.dispatch import kernels
+from fastconv.engine.planning import (
+    MASKED,
+    SCRATCH_BUDGET,
+    VECTOR,
+    WORKER_BYTES,
+    Buffer,
+    Fan,
+    Output,
+    Pass,
+    Plan,
+    aligned,
+    axis,
+    finished,
+    flops,
+    in_order,
+    leaves_out,
+    tiled,
+    together,
+    worth,
+)
+
+#: Bytes of an image between two problems that take turns.
+MOST_BETWEEN = 1 << 23
+#: Bytes of memory that hardware fetches ahead in, and finds without a further look-up.
+PAGE = 4096
+#: Output channels of a map that reads channels in place however far apart they are.
+FEW_OUTPUTS = min(kernels.ROWS, 8)
+#: Output channels of a map that only waits for memory, where a channel has so many bytes.
+FEWEST_OUTPUTS, LONG = 4, 8 * PAGE
+#: Input channels that are read in place for any number of output channels, if they are fewer:
+#: the longer vectors are, the more blocks of outputs a line that is fetched again is worth.
+NEAR_INPUTS = kernels.VECTOR**2 // 16
+#: The share of columns' taps that meet the input, up to which columns are parts of their own; and
+#: how many cuts there may be.
+MOST_SEEN, MOST_PARTS = 0.93, 9
+#: The fewest input channels and products for which that is worth plans for each part.
+FAR_INPUTS, FAR_PRODUCTS = 128, 1 << 24
+#: Bytes of an input that is read in place though its channels are far apart.
+NEAR_BYTES = 4 * SCRATCH_BUDGET
+#: Bytes of a row, and rows, of a tile of two lines of taps.
+SEPARABLE_BYTES, SEPARABLE_ROWS = 1 << 12, 64
+
+
+# ---- Which -------------------------------------------------------------------------
+
+
+def plan(problem, threads, packed=False):
+    """Plan `problem` for at most so many threads, its weights packed beforehand or not."""
+    parts = in_turn(problem)
+    if parts:
+        return Sequence(
+            _plan(parts[0], threads, packed),
+            _plan(parts[1], threads, packed),
+            parts[2],
+            problem.images,
+        )
+    parts = columns(problem)
+    if parts:
+        return Fan([tiled(part, threads, packed, swapped=True) for part in parts])
+    return _plan(problem, threads, packed)
+
+
+def _plan(problem, threads, packed):
+    problem = _column(_flat(problem))
+    if _is_pointwise(problem):
+        return _pointwise(problem, threads)
+    if _is_dots(problem):
+        return _dots(problem, threads)
+    if _is_interleaved(problem):
+        return _interleaved(problem, threads)
+    if _is_filter(problem):
+        return _filter(together(problem), threads)
+    if _is_separable(problem):
+        return _separable(problem, threads)
+    return tiled(together(problem), threads, packed)
+
+
+def _flat(problem):
+    """The same problem with its spatial axes as one, where memory allows.
+
+    A pointwise convolution does not care where a row ends. And where x is a single column
+    the rows are better laid along it.
+    """
+    for outer, inner in ((0, 1), (1, 2), (0, 2)):
+        sizes = problem.sizes
+        views = [(problem.in_strides[3:], sizes, problem.grid)]
+        views += [(s.output.spatial, sizes, s.output.sizes) for s in problem.steps if s.output]
+        plain = (
+            problem.stride[outer] == problem.stride[inner] == 1
+            and not any(tap[outer] or tap[inner] for s in problem.steps for tap in s.taps)
+            and all(
+                grid[outer] == sizes[outer]
+                and grid[inner] == sizes[inner]
+                and strides[outer] == strides[inner] * sizes[inner]
+                for strides, sizes, grid in views
+            )
+        )
+        if plain and sizes[outer] > 1:
+            problem = _merged(problem, outer, inner)
+    return problem
+
+
+def _merged(problem, outer, inner):
+    def merge(sizes):
+        return tuple(
+            1 if a == outer else sizes[outer] * sizes[inner] if a == inner else sizes[a]
+            for a in range(3)
+        )
+
+    return problem._replace(
+        sizes=merge(problem.sizes),
+        grid=merge(problem.grid),
+        steps=[
+            s._replace(output=s.output and s.output._replace(sizes=merge(s.output.sizes)))
+            for s in problem.steps
+        ],
+    )
+
+
+def _column(problem):
+    """The same problem with y and x exchanged if x is one column and y is not."""
+    if problem.grid[2] != 1 or problem.grid[1] == 1 or len(problem.steps) > 1:
+        return problem
+    if axis(problem, 2).halo:
+        return problem
+
+    def swap(t):
+        return (t[0], t[2], t[1])
+
+    strides = problem.in_strides
+    return problem._replace(
+        sizes=swap(problem.sizes),
+        in_strides=strides[:3] + swap(strides[3:]),
+        stride=swap(problem.stride),
+        grid=swap(problem.grid),
+        steps=[
+            s._replace(
+                taps=[swap(t) for t in s.taps],
+                output=s.output._replace(
+                    spatial=swap(s.output.spatial), sizes=swap(s.output.sizes)
+                ),
+            )
+            for s in problem.steps
+        ],
+    )
+
+
+# ---- In turn, in parts -------------------------------------------------------------
+
+
+def _contiguous(sizes, size):
+    """Strides from channel to channel and along three axes."""
+    z, y, x = sizes
+    return z * y * x * size, (y * x * size, x * size, size)
+
+
+def _by_itself(step, output):
+    """A step whose inner groups become groups of the problem."""
+    _, inner, channel, input_ = step.strides
+    return step._replace(groups=1, strides=(inner, 0, channel, input_), output=output)
+
+
+def in_turn(problem):
+    """Two problems instead of a chain that mixes channels, and what is between them.
+
+    Where an image's intermediate result is small, it stays in the cache as a whole, and each
+    of the two can be computed in the way that is best for it. None where a chain is better.
+    """
+    first, *others = problem.steps
+    if not others or first.output is not None:
+        return None
+    size = problem.dtype.itemsize
+    strides = problem.in_strides
+    mixes_last = first.groups == problem.channels and len(others) == 1 and others[0].groups == 1
+    mixes_first = first.groups == 1 and problem.groups == 1 and first.taps == [(0, 0, 0)]
+    sizes = problem.grid if mixes_last else problem.sizes
+    count = first.groups * first.outputs
+    channel, along = _contiguous(sizes, size)
+    if count * channel > MOST_BETWEEN or not (mixes_last or mixes_first):
+        return None
+    if mixes_last:
+        between = Output(0, 0, first.outputs * channel, 0, channel, along, sizes)
+        before = problem._replace(
+            stored=problem.dtype,
+            images=1,
+            groups=problem.channels,
+            channels=1,
+            in_strides=(0, strides[2], strides[2], *strides[3:]),
+            steps=[_by_itself(first, between)],
+        )
+        after = problem._replace(
+            given=problem.dtype, images=1, channels=count, sizes=sizes,
+            in_strides=(0, 0, channel, *along), border=0, stride=(1, 1, 1),
+        )._replace(steps=others)  # fmt: skip
+        by_itself = _is_filter(before) or _is_interleaved(before)
+        return (before, after, count * channel) if by_itself else None
+    before = problem._replace(
+        stored=problem.dtype, images=1, in_strides=(0, *strides[1:]), grid=sizes, stride=(1, 1, 1),
+        steps=[first._replace(output=Output(0, 0, 0, 0, channel, along, sizes))],
+    )  # fmt: skip
+    after = problem._replace(
+        given=problem.dtype,
+        images=1,
+        groups=count,
+        channels=1,
+        in_strides=(0, channel, channel, *along),
+        steps=[
+            _by_itself(s, s.output and s.output._replace(group=s.output.inner, inner=0))
+            for s in others
+        ],
+    )
+    return before, after, count * channel
+
+
+class Sequence(NamedTuple):
+    """The plans of two problems, for each image in turn."""
+
+    first: Plan
+    second: Plan
+    between: int
+    images: int
+
+    def __getattr__(self, name):
+        """What both come to, as far as `explain` and packing are concerned."""
+        first, second = getattr(self.first, name), getattr(self.second, name)
+        if name == "method":
+            return f"{first}; then {second}"
+        if name in ("tasks", "flops"):
+            return self.images * (first + second)
+        return max(first, second) if name in ("threads", "workspace") else second
+
+
+def columns(problem):
+    """Parts of the output, between the columns where a tap comes in or goes out of the input.
+
+    Taps far apart meet the zeros around much of the time. None where they do not, or where other
+    ways of leaving them out are as good.
+    """
+    (step, *more) = problem.steps
+    _, _, stride = problem.stride
+    _, _, grid = problem.grid
+    products = step.outputs * step.inputs * len(step.taps) * math.prod(problem.grid)
+    if (
+        more
+        or problem.stored != problem.dtype
+        or step.inputs < FAR_INPUTS
+        or products < FAR_PRODUCTS
+        or not leaves_out(problem)
+    ):
+        return None
+    lines = {tap[2] for tap in step.taps}
+    inside = [geometry.within(line, stride, grid, problem.sizes[2]) for line in lines]
+    cuts = sorted({0, grid, *(place for pair in inside for place in pair)})
+    seen = sum(stop - start for start, stop in inside)
+    if seen > MOST_SEEN * grid * len(lines) or len(cuts) > MOST_PARTS:
+        return None
+    size = step.output.spatial[2]
+    return [
+        problem._replace(
+            grid=(*problem.grid[:2], stop - start),
+            steps=[
+                step._replace(
+                    taps=[(z, y, x + start * stride) for z, y, x in step.taps],
+                    output=step.output._replace(
+                        offset=step.output.offset + start * size,
+                        sizes=(*step.output.sizes[:2], stop - start),
+                    ),
+                )
+            ],
+        )
+        for start, stop in itertools.pairwise(cuts)
+    ]
+
+
+# ---- In place: maps at each position -----------------------------------------------
+
+
+def _is_pointwise(problem):
+    """Whether it is a linear map at each position that reads the input in place.
+
+    To few channels always. To more where hardly anything is computed twice at the end; not from
+    so many that to read them again for each block of outputs is dear; and where what is read
+    comes in good time: channels are near each other or all of them in the cache, and not on the
+    same lines of it.
+    """
+    (step, *more) = problem.steps
+    size = problem.dtype.itemsize
+    lanes = kernels.VECTOR // size
+    width = problem.grid[2]
+    channel = abs(problem.in_strides[2])
+    count = problem.images * problem.groups * problem.channels
+    return (
+        not more
+        and problem.given == problem.dtype == problem.stored
+        and step.groups == 1
+        and step.output is not None
+        and step.taps == [(0, 0, 0)]
+        and step.outputs > 0
+        and step.inputs > 0
+        and problem.stride == (1, 1, 1)
+        and problem.sizes == problem.grid == (1, 1, width)
+        and width >= lanes
+        and problem.in_strides[5] == step.output.spatial[2] == size
+        and (
+            step.outputs <= FEW_OUTPUTS
+            or (
+                -width % lanes <= width / 50
+                and (2 * step.outputs <= step.inputs or step.inputs < NEAR_INPUTS)
+                and channel % PAGE != 0
+                and (channel <= PAGE or count * channel <= NEAR_BYTES)
+            )
+        )
+    )
+
+
+def _pointwise(problem, threads):
+    """Plan a linear map at each position: tiles are runs of positions."""
+    (step,) = problem.steps
+    size = problem.dtype.itemsize
+    width = problem.grid[2]
+    work = problem.images * problem.groups * width * step.inputs * (1 + step.outputs / 2)
+    threads = worth(threads, work * size / kernels.VECTOR)
+    blocks = -(-step.outputs // kernels.ROWS)
+    run = kernels.vectors(-(-step.outputs // blocks)) * kernels.VECTOR // size
+    # Two tasks a thread. Where their rows would be short, threads that write side by side get
+    # into each other's way: it is better that each has output channels to itself.
+    parts, chunks = 2 * threads, 1
+    if threads == 1 or problem.images * problem.groups >= parts:
+        parts = 1
+    elif width * size < parts * PAGE // 2:
+        to_more = step.outputs > step.inputs and blocks >= parts
+        parts, chunks = (1, parts) if to_more else (2 * parts, 1)
+    # Half of it is for the tile that is fetched meanwhile.
+    most, longest = step.inputs, SCRATCH_BUDGET // 2 // (step.inputs * size)
+    ahead = run * size
+    if step.outputs <= FEWEST_OUTPUTS and width * size >= LONG:
+        # Hardware fetches so few long runs ahead best when nothing else is fetched.
+        most, longest, ahead = min(8, most), (1 << 16) // size, 0
+    elif step.outputs <= FEW_OUTPUTS:
+        # So many channels at a time are in the first-level cache beside the sums, even where all
+        # of them fall on the same lines of it.
+        most, longest = min(12, most), (1 << 14) // size
+    tiles = max(parts, -(-width // max(longest, run)))
+    wide = -(-width // (tiles * run))
+    # The last tile has a vector at least: what it covers again must be its own.
+    while 0 < width % (wide * run) < kernels.VECTOR // size:
+        wide += 1
+    tile = (1, 1, min(wide * run, width))
+    layout = Buffer(aligned(WORKER_BYTES), (True,) * 3, 1, 0, 0, 0, 0)
+    places = [c * problem.in_strides[2] for c in range(step.inputs)]
+    residues = [0, 0, 0]
+    table = residues + places
+    # And as they are read, some channels at a time: what is to be fetched ahead is next in turn.
+    for first in range(0, step.inputs, most):
+        turn = places[first : first + most]
+        count = most + kernels.TABLE_SLACK
+        table += [turn[i % len(turn)] + i // len(turn) * ahead for i in range(count)]
+    gather = [step.gather[0] + c * step.strides[3] for c in range(step.inputs)]
+    each = Pass(
+        taps=step.inputs,
+        blocks=blocks,
+        gather=len(table),
+        contiguous=in_order(gather, size),
+        packed=0,
+        offsets=len(residues),
+        form=kernels.FORMS["pointwise"],
+        most=most,
+    ).of_step(step)
+    table += gather
+    axes = [axis(problem, a) for a in range(3)]
+    biases = aligned(problem.groups * step.outputs * size)
+    weights = problem.groups * step.outputs * step.inputs * size
+    return finished(
+        problem, axes, tile, chunks, 0, threads, layout, 0, [each], table, biases, weights,
+        layout.start, 0, flops(problem), "direct, in place",
+    )  # fmt: skip
+
+
+# ---- In place: small filters -------------------------------------------------------
+
+
+def _square(step):
+    """The side and the first row and column of a square of taps, or of the cross in one."""
+    depth, y, x = map(min, zip(*step.taps, strict=True))
+    side = step.taps[-1][1] - y + 1
+    square = [(depth, y + i, x + j) for i in range(side) for j in range(side)]
+    if side == 3 and len(step.taps) == 5:
+        square = [square[i] for i in (1, 3, 4, 5, 7)]
+    return (side if side in (3, 5, 7) and step.taps == square else 0), y, x
+
+
+def _is_filter(problem):
+    """Whether it is a small filter on planes of contiguous rows, which are read in place.
+
+    Only the first of the strips of vectors and the last two reach beyond an input that is padded
+    a little. Without masks, rows are better laid out unless every other element is left out.
+    """
+    (step, *more) = problem.steps
+    if kernels.VECTOR < MASKED and problem.stride == (1, 1, 1):
+        return False
+    if more or step.groups > 1 or not step.output or step.inputs != 1 or len(step.taps) > 49:
+        return False
+    side, _, x = _square(step)
+    size = problem.dtype.itemsize
+    end = (problem.grid[2] - 1) * problem.stride[2] + x + side
+    return (
+        side > 0
+        and max(-x, end - problem.sizes[2]) <= min(side, kernels.STRIP // size)
+        and problem.given == problem.dtype == problem.stored
+        and step.taps[0][0] == 0
+        and problem.grid[0] <= problem.sizes[0]
+        and problem.stride in ((1, 1, 1), (1, 2, 2))
+        and problem.in_strides[5] == step.output.spatial[2] == size
+        and problem.grid[1] >= kernels.BAND_ROWS
+    )
+
+
+def _filter(problem, threads):
+    """Plan a small filter: tiles are rows of planes."""
+    (step,) = problem.steps
+    size = problem.dtype.itemsize
+    side, first_y, first_x = _square(step)
+    _, height, width = problem.grid
+    work = height * (20 + width * size / 64 * len(step.taps))
+    cycles = problem.images * problem.groups * (100 + work)
+    threads = worth(threads, cycles)
+    rows = height
+    if threads > 1:
+        # Some ten microseconds each: enough of them for all threads, not too many to begin.
+        rows = -(-height // max(1, int(cycles / problem.groups / 3e4)))
+        rows = -(-rows // kernels.BAND_ROWS) * kernels.BAND_ROWS
+    tile = (1, min(rows, height), width)
+    layout = Buffer(aligned(WORKER_BYTES), (True,) * 3, 1, 0, 0, 0, 0)
+    # A row of zeros, as wide as the input and what is loaded beside it; then ends of rows.
+    ends = layout.start + aligned((problem.sizes[2] + 2 * side) * size + 9 * VECTOR)
+    pitch = aligned(kernels.STRIP * problem.stride[2] + side * size + kernels.VECTOR)
+    seen = (kernels.BAND_ROWS - 1) * problem.stride[1] + side
+    end = ends + seen * pitch
+    axes = [axis(problem, a) for a in range(3)]
+    table = [r for a in axes for r in a.residues]
+    each = Pass(
+        taps=len(step.taps),
+        blocks=0,
+        form=kernels.FORMS["filter"],
+        kernel=side,
+        source=ends,
+        row_pitch=pitch,
+        first_y=first_y,
+        first_x=first_x,
+        gather=len(table),
+        contiguous=in_order(step.gather, size),
+    ).of_step(step)
+    table += step.gather
+    biases = aligned(problem.groups * step.groups * step.outputs * size)
+    return finished(
+        problem, axes, tile, 1, 0, threads, layout, 0, [each], table, biases, 0, end, 0,
+        flops(problem), "direct, in place",
+    )  # fmt: skip
+
+
+# ---- In place: kernels as large as the image ---------------------------------------
+
+
+def _is_run(sizes, strides, size):
+    """Whether axes of these sizes are one run of memory."""
+    runs = itertools.accumulate(sizes[:0:-1], initial=size, func=operator.mul)
+    return all(
+        n == 1 or stride == run
+        for n, stride, run in zip(sizes[::-1], strides[::-1], runs, strict=True)
+    )
+
+
+def _is_dots(problem):
+    """Whether all that an output sees of an image is one run of memory, and so are its weights."""
+    (step, *more) = problem.steps
+    if more or not step.output or step.groups > 1 or problem.grid != (1, 1, 1):
+        return False
+    size = problem.dtype.itemsize
+    taps = len(step.taps)
+    return (
+        problem.given == problem.dtype == problem.stored
+        and taps == math.prod(problem.sizes)
+        and step.taps == list(itertools.product(*map(range, problem.sizes)))
+        and _is_run((step.inputs, *problem.sizes), problem.in_strides[2:], size)
+        and _is_run((step.inputs, taps), (step.strides[3], size), size)
+        and in_order(step.gather, size)
+    )
+
+
+def _dots(problem, threads):
+    """Plan sums over all of each image: a tile is some images, which are along x."""
+    (step,) = problem.steps
+    size = problem.dtype.itemsize
+    lanes = kernels.VECTOR // size
+    terms = step.inputs * len(step.taps)
+    images = (1, 1, problem.images)
+    folded = problem._replace(
+        images=1,
+        sizes=images,
+        grid=images,
+        stride=(1, 1, 1),
+        in_strides=(0, *problem.in_strides[1:3], 0, 0, problem.in_strides[0]),
+        steps=[
+            step._replace(
+                taps=[(0, 0, 0)],
+                output=step.output._replace(spatial=(0, 0, step.output.image), sizes=images),
+            )
+        ],
+    )
+    blocks = -(-step.outputs // lanes)
+    threads = worth(threads, 2 * flops(problem) / lanes)
+    chunks = 1 if threads == 1 else min(blocks, 4 * threads)
+    # Images that stay in the cache while all weights go by, and enough tasks for all threads.
+    most = max(SCRATCH_BUDGET // max(terms * size, 1), 1)
+    parts = -(-2 * threads // (problem.groups * chunks)) if threads > 1 else 1
+    tile = (1, 1, max(min(most, -(-problem.images // parts)), 1))
+    layout = Buffer(aligned(WORKER_BYTES), (True,) * 3, 1, 0, 0, 0, 0)
+    each = Pass(taps=terms, blocks=blocks, form=kernels.FORMS["dots"]).of_step(folded.steps[0])
+    axes = [axis(folded, a) for a in range(3)]
+    table = [r for a in axes for r in a.residues]
+    biases = aligned(problem.groups * step.outputs * size)
+    return finished(
+        folded, axes, tile, chunks, 0, threads, layout, 0, [each], table, biases, 0, layout.start,
+        0, flops(problem), "direct, in place",
+    )  # fmt: skip
+
+
+# ---- Interleaved -------------------------------------------------------------------
+
+
+def _is_interleaved(problem):
+    """Whether it is single channels on planes whose rows are too short to fill vectors."""
+    (step, *more) = problem.steps
+    if more or not step.output or step.groups > 1 or step.inputs != 1 or problem.border:
+        return False
+    size = problem.dtype.itemsize
+    return (
+        problem.given == problem.dtype == problem.stored
+        and problem.groups > 1
+        and problem.sizes[0] == problem.grid[0] == 1
+        and min(problem.sizes) > 0
+        and problem.stride[2] <= 2
+        and _is_run(problem.sizes[1:], problem.in_strides[4:], size)
+        and _is_run(problem.grid[1:], step.output.spatial[1:], size)
+        and in_order(step.gather, size)
+        and not any(tap[0] for tap in step.taps)
+        and math.prod(_seen(problem)) * kernels.VECTOR <= 2 * SCRATCH_BUDGET
+        and _interleaving_pays(problem)
+    )
+
+
+def _seen(problem):
+    """How many rows and columns the taps see, from the first one on."""
+    lines = [[tap[a] for tap in problem.steps[0].taps] for a in (1, 2)]
+    return [
+        (n - 1) * stride + max(line) - min(line) + 1
+        for n, stride, line in zip(problem.grid[1:], problem.stride[1:], lines, strict=True)
+    ]
+
+
+def _interleaving_pays(problem):
+    """Whether vectors of many planes are faster than those along rows, by cycles for a plane."""
+    if kernels.VECTOR < MASKED:
+        return True
+    (step,) = problem.steps
+    taps, size = len(step.taps), problem.dtype.itemsize
+    lanes = kernels.VECTOR // size
+    _, height, width = problem.grid
+    sparse = problem.stride[2] > 1
+    outputs = height * width * step.outputs
+    moved = math.prod(problem.sizes) + outputs
+    vectors, strip = -(-width * size // kernels.VECTOR), kernels.STRIP // kernels.VECTOR
+    if vectors > 2:
+        vectors = -(-vectors // strip) * strip
+    if kernels.VECTOR == 64:
+        interleaved = (9 if size == 4 else 13) * moved + 1.15 * outputs * taps
+        row = 32 + vectors * taps * (3 if sparse else 1.45)
+    else:
+        interleaved = 4 * moved + 0.6 * outputs * taps
+        row = taps + vectors * (6.5 + taps * (1.7 if sparse else 0.7))
+    if height == 1:
+        row = 250 + vectors * (10 + 2 * taps)
+    elif taps <= 49 and len({tap[2] for tap in step.taps}) > 1 and not _is_filter(problem):
+        row *= 1.8  # it is laid out
+    blocks = -(-problem.groups // lanes)
+    return blocks / problem.groups * (interleaved + 400) < 0.9 * height * step.outputs * row
+
+
+def _interleaved(problem, threads):
+    """Plan small planes: a tile is one plane of each of some groups, which are along z."""
+    (step,) = problem.steps
+    size = problem.dtype.itemsize
+    vector = kernels.VECTOR
+    lanes = vector // size
+    taps = len(step.taps)
+    grid = (problem.groups, *problem.grid[1:])
+    _, height, width = grid
+    image, group, channel, _, *along = problem.in_strides
+    folded = problem._replace(
+        groups=1,
+        sizes=(problem.groups, *problem.sizes[1:]),
+        grid=grid,
+        in_strides=(image, 0, channel, group, *along),
+        steps=[
+            step._replace(
+                groups=problem.groups,
+                output=step.output._replace(
+                    group=0, spatial=(step.output.group, *step.output.spatial[1:]), sizes=grid
+                ),
+            )
+        ],
+    )
+    rows, columns = _seen(problem)
+    first_y, first_x = (min(tap[a] for tap in step.taps) for a in (1, 2))
+    at_y = np.arange(problem.sizes[1])[:, None] - first_y
+    at_x = np.arange(problem.sizes[2]) - first_x
+    seen = (at_y >= 0) & (at_y < rows) & (at_x >= 0) & (at_x < columns)
+    # What no tap sees, and what is beyond a plane in a square, goes to one place behind the others.
+    beyond = rows * columns * vector
+    places = np.where(seen, (at_y * columns + at_x) * vector, beyond).ravel().tolist()
+    places += [beyond] * lanes
+    offsets = [((y - first_y) * columns + x - first_x) * vector for _, y, x in step.taps]
+    # Taps are in the order of their rows: those that an output row sees follow each other.
+    lines = [tap[1] for tap in step.taps]
+    reached = [0, taps] * height
+    if lines == sorted(lines):
+        starts = -problem.stride[1] * np.arange(height)
+        first = np.searchsorted(lines, starts)
+        count = np.searchsorted(lines, starts + problem.sizes[1]) - first
+        reached = np.stack([first, count], -1).ravel().tolist()
+    axes = [axis(folded, a) for a in range(3)]
+    table = [r for a in axes for r in a.residues]
+    start = aligned(WORKER_BYTES)
+    layout = Buffer(start, (True,) * 3, 1, 0, 0, 0, start + beyond + vector)
+    results = layout.end + (taps + lanes + 1) * vector
+    # Rows of outputs that stay in the first-level cache.
+    most = max(min(256 // width, height), 1)
+    end = results + (most * width + lanes) * vector
+    each = Pass(
+        taps=taps,
+        form=kernels.FORMS["interleaved"],
+        source=layout.end,
+        offsets=len(table),
+        positions=len(table) + taps,
+        columns=layout.end,
+        column_offsets=len(table) + taps + len(places),
+        height=-(-width // -(-width // kernels.MOST_RUN)),
+        sums=results,
+        most=most,
+        coordinates=len(table) + 2 * taps + len(places) + lanes,
+    ).of_step(folded.steps[0])
+    table += offsets + places + [k * vector for k in range(taps + lanes)] + reached
+    outputs = height * width * step.outputs
+    each_block = 9 * (math.prod(problem.sizes) + outputs) + 1.15 * outputs * taps
+    threads = worth(threads, problem.images * -(-problem.groups // lanes) * each_block)
+    biases = aligned(problem.groups * step.outputs * size)
+    return finished(
+        folded, axes, (lanes, height, width), 1, 0, threads, layout, columns * vector, [each],
+        table, biases, 0, end, 0, flops(problem), "direct, interleaved",
+    )  # fmt: skip
+
+
+# ---- In place: pairs of lines ------------------------------------------------------
+
+
+def _is_separable(problem):
+    """Whether it is a line down the columns, then one along the rows, of planes with long rows."""
+    if kernels.VECTOR < MASKED or len(problem.steps) != 2 or problem.stride != (1, 1, 1):
+        return False
+    size = problem.dtype.itemsize
+    down, along = problem.steps
+    first_y, first_x = down.taps[0][1], along.taps[0][2]
+    return (
+        down.output is None
+        and problem.grid[0] <= problem.sizes[0]
+        and all(s.groups == s.inputs == s.outputs == 1 for s in problem.steps)
+        and all(in_order(s.gather, size) for s in problem.steps)
+        and down.taps == [(0, first_y + i, 0) for i in range(len(down.taps))]
+        and along.taps == [(0, 0, first_x + i) for i in range(len(along.taps))]
+        and 3 <= len(down.taps) <= kernels.MOST_DOWN
+        and 2 * problem.grid[2] * size > kernels.VECTOR
+    )
+
+
+def _separable(problem, threads):
+    """Plan two lines: tiles are rows of planes, or of a part of their columns."""
+    down, along = problem.steps
+    size = problem.dtype.itemsize
+    _, height, width = problem.grid
+    work = height * (50 + width * size / kernels.VECTOR * (len(down.taps) + len(along.taps) + 5))
+    cycles = problem.images * problem.groups * problem.grid[0] * work
+    threads = worth(threads, cycles)
+    parts = -(-width * size // SEPARABLE_BYTES)
+    rows = SEPARABLE_ROWS
+    if threads > 1:
+        rows = max(min(rows, height // threads), kernels.BAND_ROWS)
+    rows = -(-rows // kernels.BAND_ROWS) * kernels.BAND_ROWS
+    tile = (1, min(rows, height), -(-width // parts))
+    layout = Buffer(aligned(WORKER_BYTES), (True,) * 3, 1, 0, 0, 0, 0)
+    # Rows that lie beside each other are not to fall on the same cache lines.
+    pitch = aligned((tile[2] + len(along.taps)) * size + 4 * kernels.VECTOR) + 64
+    middle = pitch
+    lines = middle + kernels.BAND_ROWS * pitch
+    panel = lines + (len(down.taps) + kernels.BAND_ROWS) * pitch
+    end = layout.start + panel + kernels.BAND_ROWS * pitch
+    passes = [
+        Pass(
+            taps=len(step.taps),
+            form=kernels.FORMS["separable"],
+            first_y=step.taps[0][1],
+            first_x=step.taps[0][2],
+            source=lines,
+            sums_pitch=pitch,
+            target=place,
+        ).of_step(step)
+        for step, place in ((down, middle), (along, panel))
+    ]
+    each = aligned(problem.groups * size)
+    passes[1] = passes[1]._replace(bias=each)
+    axes = [axis(problem, a) for a in range(3)]
+    table = [r for a in axes for r in a.residues]
+    return finished(
+        problem, axes, tile, 1, 0, threads, layout, 0, passes, table, 2 * each, 0, end, 0,
+        flops(problem), "direct, in place",
+    )  # fmt: skip
