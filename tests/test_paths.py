@@ -507,10 +507,10 @@ def far(monkeypatch):
 
 FAR_APART = [
     ((33,), (3,), (1,), (10,), 12),
-    ((40,), (2,), (2,), (30,), (30, 0)),
+    ((40,), (2,), (2,), (30,), ((30, 0),)),
     ((9, 17), (3, 3), (1, 1), (2, 6), 6),
     ((12, 11), (2, 3), (1, 2), (8, 4), 5),
-    ((3, 7, 13), (1, 3, 3), (1, 1, 1), (1, 3, 5), 5),
+    ((2, 7, 13), (1, 3, 3), (1, 1, 1), (1, 3, 5), ((0, 0), (3, 3), (5, 5))),
 ]
 
 
@@ -519,8 +519,6 @@ FAR_APART = [
 @each_dtype
 def test_columns(rng, far, dtype, threads, sizes, kernel, stride, dilation, padding):
     x, w = whole(rng, 2, 64, *sizes, dtype=dtype), whole(rng, 120, 32, *kernel, dtype=dtype)
-    if isinstance(padding, tuple):
-        padding = (padding,)
     name = f"conv{len(sizes)}d"
     options = {"stride": stride, "dilation": dilation, "padding": padding, "groups": 2}
     b = whole(rng, 120, dtype=dtype)

@@ -23,10 +23,14 @@ CORE = [
     "test_conv.py::test_reaches_only_the_windows_that_cover_it",
     "test_denormals.py",
     "test_packing.py::test_same_bits",
+    "test_packing.py::test_from_many_threads",
     "test_paths.py",
     "test_transposed.py::test_every_width",
     "test_variants.py::test_every_function",
+    "test_threads.py::test_any_number_of_threads",
     "test_threads.py::test_few_and_many_tiles",
+    "test_threads.py::test_taps_that_are_left_out",
+    "test_winograd.py::test_any_end_of_any_tile",
     "test_winograd.py::test_every_width",
 ]
 

@@ -10,19 +10,7 @@ from fastconv.engine.filter cimport fetch
 from fastconv.engine.lay_out cimport copy
 from fastconv.engine.plan cimport *
 from fastconv.engine.simd cimport *
-from fastconv.engine.weights cimport is_finite
-
-
-cdef inline void turn(vector *square) noexcept nogil:
-    """Transpose a square of elements, in registers."""
-    cdef vector turned[MAX_LANES]
-    cdef int i, _round
-    for _round in range(LOG2_LANES(square[0])):
-        for i in range(LANES(square[0]) // 2):
-            ZIP_LOW(turned[2 * i], square[i], square[i + LANES(square[0]) // 2])
-            ZIP_HIGH(turned[2 * i + 1], square[i], square[i + LANES(square[0]) // 2])
-        for i in range(LANES(square[0])):
-            square[i] = turned[i]
+from fastconv.engine.weights cimport is_finite, turn
 
 
 cdef inline void interleave(

@@ -8,6 +8,18 @@ from fastconv.engine.simd cimport *
 from fastconv.engine.winograd cimport transform_weights, transformed
 
 
+cdef inline void turn(vector *square) noexcept nogil:
+    """Transpose a square of elements, in registers."""
+    cdef vector turned[MAX_LANES]
+    cdef int i, _round
+    for _round in range(LOG2_LANES(square[0])):
+        for i in range(LANES(square[0]) // 2):
+            ZIP_LOW(turned[2 * i], square[i], square[i + LANES(square[0]) // 2])
+            ZIP_HIGH(turned[2 * i + 1], square[i], square[i + LANES(square[0]) // 2])
+        for i in range(LANES(square[0])):
+            square[i] = turned[i]
+
+
 cdef inline void transpose(
     char *target, Py_ssize_t target_pitch, const char *source, Py_ssize_t source_pitch,
     Py_ssize_t squares, int height, vector *_,
@@ -17,18 +29,12 @@ cdef inline void transpose(
     Only `height` rows of the source are there, at most as many as a vector has lanes.
     """
     cdef vector a[MAX_LANES]
-    cdef vector b[MAX_LANES]
     cdef Py_ssize_t _square
-    cdef int i, _turn
+    cdef int i
     for _square in range(squares):
         for i in range(LANES(a[0])):
             LOAD(a[i], source + min(i, height - 1) * source_pitch)
-        for _turn in range(LOG2_LANES(a[0])):
-            for i in range(LANES(a[0]) // 2):
-                ZIP_LOW(b[2 * i], a[i], a[i + LANES(a[0]) // 2])
-                ZIP_HIGH(b[2 * i + 1], a[i], a[i + LANES(a[0]) // 2])
-            for i in range(LANES(a[0])):
-                a[i] = b[i]
+        turn(a)
         for i in range(LANES(a[0])):
             if height == LANES(a[0]):
                 STORE(target + i * target_pitch, a[i])
