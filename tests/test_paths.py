@@ -20,7 +20,15 @@ MASKED = planning.kernels.VECTOR >= planning.MASKED
 
 
 @pytest.fixture
-def force(monkeypatch):
+def anew():
+    """No plan is kept from before, nor for what comes after."""
+    fastconv.arrays._calls.clear()
+    yield
+    fastconv.arrays._calls.clear()
+
+
+@pytest.fixture
+def force(monkeypatch, anew):
     """Make the planner choose what is asked for where it is asked to choose."""
     choose = planning._choose
 
@@ -28,8 +36,7 @@ def force(monkeypatch):
         fastconv.arrays._calls.clear()
         monkeypatch.setattr(planning, "_choose", lambda *given: choose(*given)._replace(**fields))
 
-    yield forced
-    fastconv.arrays._calls.clear()
+    return forced
 
 
 def direct(name, *operands, **options):
@@ -117,9 +124,8 @@ def test_filter_keeps_what_is_not_finite_where_it_is(rng):
 @pytest.mark.parametrize("groups", [2, 5, 16, 37])
 @pytest.mark.parametrize("shape", [(1, 9), (5, 17), (7, 7), (16, 3), (14, 14), (31, 20)], ids=str)
 @each_dtype
-def test_interleaved(rng, monkeypatch, dtype, shape, groups):
+def test_interleaved(rng, monkeypatch, anew, dtype, shape, groups):
     monkeypatch.setattr(ways, "_interleaving_pays", lambda problem: True)
-    fastconv.arrays._calls.clear()
     cases = (
         ((3, 3), (1, 1), 1, 1, 1),
         ((7, 5), ((3, 3), (4, 1)), 1, 1, 2),
@@ -136,7 +142,6 @@ def test_interleaved(rng, monkeypatch, dtype, shape, groups):
         assert "interleaved" in method("conv2d", x, w, b, **options)
         direct("conv2d", x, w, b, **options)
         direct("conv2d", x, fastconv.pack(w), b, **options)
-    fastconv.arrays._calls.clear()
 
 
 @each_dtype
@@ -496,13 +501,10 @@ def test_swapped_meets_padding_where_zero_times_it_is_not_zero(rng, swap, value,
 
 
 @pytest.fixture
-def far(monkeypatch):
+def far(monkeypatch, anew):
     """Small problems are worth it, too."""
-    fastconv.arrays._calls.clear()
     monkeypatch.setattr(ways, "FAR_INPUTS", 1)
     monkeypatch.setattr(ways, "FAR_PRODUCTS", 1)
-    yield
-    fastconv.arrays._calls.clear()
 
 
 FAR_APART = [

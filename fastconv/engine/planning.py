@@ -578,11 +578,11 @@ def _heights(positions, tall):
     return sorted(even.union(most.values()))
 
 
-def _choose(problem, threads, packed, swapped=False, splits=None):
+def _choose(problem, threads, packed, swapped, left_out, splits=None):
     """The lay-out, tile, chunks of output channels and whether to swap, for the least time.
 
-    Or to swap at any rate, with the fewest vectors of output channels; or to have the input
-    channels in so many parts.
+    Or to swap at any rate, with the fewest vectors of output channels; or with taps that are left
+    out, and the input channels in so many parts.
     """
     grids = np.meshgrid(*map(sizes, problem.grid), indexing="ij")
     tiles = [t.ravel().astype(np.float64) for t in grids]
@@ -592,7 +592,7 @@ def _choose(problem, threads, packed, swapped=False, splits=None):
         * math.prod(np.ceil(n / t) for n, t in zip(problem.grid, tiles, strict=True))
     )
     side_by_side = all(s.output for s in problem.steps)
-    reached = _reached(problem, tiles) if leaves_out(problem) else None
+    reached = _reached(problem, tiles) if left_out else None
     # Their order of the sums is one of their own.
     fixed = reached is not None or _is_line(problem)
     parts = [1]
@@ -649,16 +649,17 @@ class Fan(NamedTuple):
 def tiled(problem, threads, packed, swapped=False):
     """Plan tiles that are laid out; passes that are to be swapped leave out columns, too."""
     size = problem.dtype.itemsize
+    left_out = not swapped and leaves_out(problem)
     fixed = None
-    if not swapped and leaves_out(problem):
+    if left_out:
         # The sums are in an order that depends on the parts: they are those of one image.
-        fixed = _choose(problem._replace(images=1), 1, False).splits
-    choice = _choose(problem, 1, packed, swapped, fixed)
+        fixed = _choose(problem._replace(images=1), 1, False, swapped, left_out).splits
+    choice = _choose(problem, 1, packed, swapped, left_out, fixed)
     threads = worth(threads, choice.cycles)
     if threads > 1:
-        choice = _choose(problem, threads, packed, swapped, fixed)
+        choice = _choose(problem, threads, packed, swapped, left_out, fixed)
     _, axes, tile, chunks, height, splits = choice
-    left_out = not height and leaves_out(problem)
+    left_out = left_out and not height
     parts = splits if splits > 1 or left_out else 0
     table = [r for axis in axes for r in axis.residues]
     left = (True, True, True)
