@@ -345,7 +345,7 @@ cdef void run_winograd(
     cdef Py_ssize_t size = sizeof(real)
     cdef Py_ssize_t places = tile.rows_y // TILE * step.row_tiles
     cdef Py_ssize_t vectors = (places * size + VECTOR_BYTES - 1) // VECTOR_BYTES
-    cdef Py_ssize_t result_plane = step.result_pitch * ROWS_LIMIT + VECTOR_BYTES
+    cdef Py_ssize_t result_plane = step.result_pitch * TALLEST_ROWS + VECTOR_BYTES
     cdef Py_ssize_t panel_pitch = 4 * step.result_pitch + VECTOR_BYTES
     cdef char *results = &memory[scratch + step.columns]
     cdef char *panel = &memory[scratch + plan.panel]
@@ -1046,6 +1046,7 @@ def peak_work(Py_ssize_t turns, bint is_double):
 
 VECTOR = VECTOR_BYTES
 ROWS = ROWS_LIMIT
+TALLEST = TALLEST_ROWS
 FORMS = {
     "direct": DIRECT, "swapped": SWAPPED, "pointwise": POINTWISE, "filter": FILTER,
     "separable": SEPARABLE, "winograd": WINOGRAD, "interleaved": INTERLEAVED, "dots": DOTS,

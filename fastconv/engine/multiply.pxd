@@ -7,7 +7,7 @@ from fastconv.engine.simd cimport *
 cdef inline void multiply(
     const char *source, const Py_ssize_t *offsets, Py_ssize_t taps,
     const char *weights, const char *bias, char *target, Py_ssize_t pitch, Py_ssize_t runs,
-    bint resume, Upcoming *upcoming, vector *_, rows *__, width *___,
+    bint resume, Upcoming *upcoming, vector *_, rows *__, span *___,
 ) noexcept nogil:
     """The register tile, `runs` times along the positions; weights are [taps][rows].
 
@@ -35,33 +35,33 @@ cdef inline void multiply(
             upcoming.fetched += 1
         if resume:
             for i in range(<int> sizeof(rows)):
-                for j in range(VECTORS(sizeof(rows)) if width is wide else 1):
+                for j in range(WIDTH_OF(sizeof(rows), sizeof(span))):
                     LOAD(sums[i][j], target + i * pitch + j * VECTOR_BYTES)
         else:
             for i in range(<int> sizeof(rows)):
                 BROADCAST(w[i], bias + i * LANE_BYTES(w[0]))
-                for j in range(VECTORS(sizeof(rows)) if width is wide else 1):
+                for j in range(WIDTH_OF(sizeof(rows), sizeof(span))):
                     sums[i][j] = w[i]
         weight = weights
         for k in range(taps):
             at = source + offsets[k + AHEAD]
-            for j in range(VECTORS(sizeof(rows)) if width is wide else 1):
+            for j in range(WIDTH_OF(sizeof(rows), sizeof(span))):
                 PREFETCH(at + j * VECTOR_BYTES)
             PREFETCH_FAR(far)
             far += far_step
             at = source + offsets[k]
-            for j in range(VECTORS(sizeof(rows)) if width is wide else 1):
+            for j in range(WIDTH_OF(sizeof(rows), sizeof(span))):
                 LOAD(x[j], at + j * VECTOR_BYTES)
             for i in range(<int> sizeof(rows)):
                 BROADCAST(w[i], weight + i * LANE_BYTES(w[0]))
-                for j in range(VECTORS(sizeof(rows)) if width is wide else 1):
+                for j in range(WIDTH_OF(sizeof(rows), sizeof(span))):
                     sums[i][j] = sums[i][j] + w[i] * x[j]
             weight += <int> sizeof(rows) * LANE_BYTES(w[0])
         for i in range(<int> sizeof(rows)):
-            for j in range(VECTORS(sizeof(rows)) if width is wide else 1):
+            for j in range(WIDTH_OF(sizeof(rows), sizeof(span))):
                 STORE(target + i * pitch + j * VECTOR_BYTES, sums[i][j])
-        source += VECTOR_BYTES * (VECTORS(sizeof(rows)) if width is wide else 1)
-        target += VECTOR_BYTES * (VECTORS(sizeof(rows)) if width is wide else 1)
+        source += VECTOR_BYTES * (WIDTH_OF(sizeof(rows), sizeof(span)))
+        target += VECTOR_BYTES * (WIDTH_OF(sizeof(rows), sizeof(span)))
 
 
 ctypedef void (*multiply_t)(
@@ -99,6 +99,17 @@ cdef inline multiply_t tile_of(int height, vector *_, width *__) noexcept nogil:
     elif height == 13:
         return <multiply_t> multiply[vector, rows13, width]
     return <multiply_t> multiply[vector, rows14, width]
+
+
+cdef inline multiply_t pair_of(int height, vector *_) noexcept nogil:
+    """The register tile of two vectors, of as many rows as leave three or four to a wide one."""
+    if height == 6:
+        return <multiply_t> multiply[vector, rows6, pair]
+    elif height == 7:
+        return <multiply_t> multiply[vector, rows7, pair]
+    elif height == 8:
+        return <multiply_t> multiply[vector, rows8, pair]
+    return <multiply_t> multiply[vector, rows9, pair]
 
 
 cdef inline void multiply_few(
@@ -177,7 +188,7 @@ cdef inline void multiply_positions(
     const char *weights, const char *bias, char *target, Py_ssize_t pitch,
     Py_ssize_t count, int height, bint resume, Upcoming *upcoming, real *kind,
 ) noexcept nogil:
-    """So many positions: wide runs of vectors for as long as they fill, then single vectors.
+    """So many positions: wide runs of vectors for as long as they fill, then pairs and a single one.
 
     The last one may be part empty, and its target is written as a whole; or the last few positions
     are multiplied on their own, if that is less work.
@@ -186,27 +197,40 @@ cdef inline void multiply_positions(
     cdef Py_ssize_t left = count % lanes
     cdef bint few = is_few(left, height, kind)
     cdef Py_ssize_t vectors = count // lanes + (left > 0 and not few)
-    cdef Py_ssize_t runs = vectors // VECTORS(height)
-    cdef Py_ssize_t done = runs * VECTORS(height)
+    cdef int wide_one = VECTORS(height)
+    cdef Py_ssize_t runs[3]
     cdef multiply_t tile
-    if runs:
+    cdef Py_ssize_t done
+    cdef int i
+    runs[0] = vectors // wide_one
+    runs[1] = 0
+    done = vectors % wide_one
+    if height >= 6 and wide_one > 2:
+        if wide_one == 3 and done == 1 and runs[0]:
+            # Two pairs take less time than three vectors and a single one.
+            runs[0] -= 1
+            done = 4
+        runs[1] = done // 2
+        done %= 2
+    runs[2] = done
+    for i in range(3):
+        if not runs[i]:
+            continue
         if real is double:
-            tile = tile_of(height, <vd *> NULL, <wide *> NULL)
+            tile = (pair_of(height, <vd *> NULL) if i == 1
+                    else tile_of(height, <vd *> NULL, <wide *> NULL) if i == 0
+                    else tile_of(height, <vd *> NULL, <single *> NULL))
         else:
-            tile = tile_of(height, <vf *> NULL, <wide *> NULL)
-        tile(source, offsets, taps, weights, bias, target, pitch, runs, resume, upcoming, NULL,
+            tile = (pair_of(height, <vf *> NULL) if i == 1
+                    else tile_of(height, <vf *> NULL, <wide *> NULL) if i == 0
+                    else tile_of(height, <vf *> NULL, <single *> NULL))
+        tile(source, offsets, taps, weights, bias, target, pitch, runs[i], resume, upcoming, NULL,
              NULL, NULL)
-    if vectors > done:
-        if real is double:
-            tile = tile_of(height, <vd *> NULL, <single *> NULL)
-        else:
-            tile = tile_of(height, <vf *> NULL, <single *> NULL)
-        tile(source + done * VECTOR_BYTES, offsets, taps, weights, bias,
-             target + done * VECTOR_BYTES, pitch, vectors - done, resume, upcoming, NULL, NULL,
-             NULL)
+        done = runs[i] * (2 if i == 1 else wide_one if i == 0 else 1) * VECTOR_BYTES
+        source += done
+        target += done
     if few:
-        few_of(left)(source + vectors * VECTOR_BYTES, offsets, taps, weights, bias,
-                     target + vectors * VECTOR_BYTES, pitch, height, resume, NULL)
+        few_of(left)(source, offsets, taps, weights, bias, target, pitch, height, resume, NULL)
 
 
 # ---- Bands --------------------------------------------------------------------------

@@ -284,15 +284,20 @@ typedef struct { char many[2]; } wide;  /* as many as the registers hold */
 typedef struct { char all[4]; } inner; /* as many, none of them masked */
 
 #if VECTOR_REGISTERS == 32
-#define ROWS_LIMIT 14
+#define TALLEST_ROWS 14
+#define ROWS_LIMIT (VECTOR_BYTES == 64 ? 9 : TALLEST_ROWS)
 #define VECTORS(rows) \
-    ((rows) >= 10 ? 2 : (rows) >= 8 ? 3 : (rows) >= 6 ? 4 : (rows) == 5 ? 5 \
+    ((rows) >= 10 ? 2 : (rows) >= 7 ? 3 : (rows) == 6 ? 4 : (rows) == 5 ? 5 \
      : (rows) == 4 ? 6 : (rows) == 3 ? 7 : 8)
 #else
-#define ROWS_LIMIT 6
+#define TALLEST_ROWS 6
+#define ROWS_LIMIT TALLEST_ROWS
 #define VECTORS(rows) ((rows) >= 5 ? 2 : (rows) == 4 ? 3 : (rows) == 3 ? 3 : (rows) == 2 ? 5 : 8)
 #endif
 #define MAX_VECTORS 8
+/* The vectors of a tile of so many rows: one, two, or as many as the registers hold. */
+#define WIDTH_OF(rows, span_size) \
+    ((span_size) == sizeof(single) ? 1 : (span_size) == sizeof(pair) ? 2 : VECTORS(rows))
 
 /* Whether a few positions had better be multiplied by vectors of output channels: such sums wait for
  * each other for some cycles, in which others would do half a register tile of AVX2. */
@@ -304,7 +309,7 @@ typedef struct { char all[4]; } inner; /* as many, none of them masked */
 
 /* Turned, the rows are positions, and the vectors run over output channels. */
 #if VECTOR_REGISTERS == 32
-#define TURNED_VECTORS(rows) ((rows) >= 10 ? 2 : (rows) >= 8 ? 3 : 4)
+#define TURNED_VECTORS(rows) ((rows) >= 10 ? 2 : (rows) >= 7 ? 3 : 4)
 #else
 #define TURNED_VECTORS(rows) ((rows) >= 5 ? 2 : (rows) >= 3 ? 3 : 4)
 #endif

@@ -38,7 +38,8 @@ cdef extern from "simd.h" nogil:
     int LOG2_LANES(...)
     int VECTORS(int rows)
     int TURNED_VECTORS(int rows)
-    const int MAX_ROWS, MAX_VECTORS, MAX_LANES, ROWS_LIMIT
+    int WIDTH_OF(int rows, int span_size)
+    const int MAX_ROWS, MAX_VECTORS, MAX_LANES, ROWS_LIMIT, TALLEST_ROWS
     const bint MASKS
     const int AHEAD, LINE, VECTOR_BYTES, BAND, BAND_VECTORS
 

@@ -87,7 +87,7 @@ def _tiled(problem):
 
 def _block(reduction, size):
     """Bytes of the transformed weights of a block of output channels."""
-    return PRODUCTS * (kernels.ROWS * reduction * size + kernels.VECTOR)
+    return PRODUCTS * (kernels.TALLEST * reduction * size + kernels.VECTOR)
 
 
 class _Choice:
@@ -101,7 +101,7 @@ class _Choice:
         y, x = (t.ravel().astype(np.float64) for t in np.meshgrid(*map(sizes, grid), indexing="ij"))
         places = np.array([kernels.row_tiles(int(n), size) for n in x])
         vectors = np.ceil(y * places / lanes)
-        blocks = -(-step.outputs // kernels.ROWS)
+        blocks = -(-step.outputs // kernels.TALLEST)
         height = -(-step.outputs // blocks)
         rows = problem.channels * (TILE * y + 2)
         weights = PRODUCTS * step.outputs * reduction * size
@@ -173,7 +173,7 @@ def _plan(problem, threads):
     pitch = (tile[2] + axes[2].halo) * size
     # One channel at a time is laid out; the weights of a block are put there before.
     layout = buffer(aligned(WORKER_BYTES), 1, (True, True, True), axes, tile, size, False)
-    weights = 9 * reduction * kernels.ROWS * size
+    weights = 9 * reduction * kernels.TALLEST * size
     # The transforms of a vector of tiles load four vectors, twice.
     positions = aligned(max(layout.end + 5 * kernels.VECTOR, layout.start + weights))
     row_tiles = kernels.row_tiles(tile[2] // TILE, size)
@@ -182,7 +182,7 @@ def _plan(problem, threads):
     row_pitch = result_pitch + kernels.VECTOR
     plane_pitch = reduction * row_pitch + kernels.VECTOR
     results = positions + PRODUCTS * plane_pitch
-    near_at = aligned(results + PRODUCTS * (result_pitch * kernels.ROWS + kernels.VECTOR))
+    near_at = aligned(results + PRODUCTS * (result_pitch * kernels.TALLEST + kernels.VECTOR))
     # Weights that only one tile reads are transformed there, a block after the other.
     block = _block(reduction, size)
     near = problem.images == 1 and tile == tiled.grid and block <= NEAR
@@ -195,7 +195,7 @@ def _plan(problem, threads):
     table += [*places, *gather, *range(0, reduction * row_pitch, row_pitch)]
     each = Pass(
         taps=step.inputs * len(step.taps),
-        blocks=-(-step.outputs // kernels.ROWS),
+        blocks=-(-step.outputs // kernels.TALLEST),
         gather=gather_at,
         contiguous=in_order(gather, size),
         packed=0,
