@@ -162,6 +162,19 @@ cdef void run_pass(
                                 height, count - done, columns, plan, step, upcoming, kind)
 
 
+cdef inline Py_ssize_t lines_begin(
+    Py_ssize_t address, Py_ssize_t pitch, Py_ssize_t count, Py_ssize_t size,
+) noexcept nogil:
+    """The first of so many elements with which a cache line begins, in all rows of a pitch.
+
+    0 where it is not the same one, or the elements are few: vectors across two lines take longer
+    to load, but that is no reason for one more vector.
+    """
+    if address % size or pitch % LINE or count * size < 8 * LINE:
+        return 0
+    return (LINE - address % LINE) % LINE // size
+
+
 cdef void run_pointwise(
     Memory memory, Memory packed, Table table, const char **operands, char *output,
     const Plan *plan, const Pass *step, const Tile *tile, Upcoming *upcoming, real *kind,
@@ -175,11 +188,19 @@ cdef void run_pointwise(
     cdef Py_ssize_t lanes = VECTOR_BYTES // size
     cdef Py_ssize_t turns = step.offsets + step.taps
     cdef const char *source = (operands[0] + tile.image * plan.in_image
-                               + tile.group * plan.in_group + tile.x * size)
+                               + tile.group * plan.in_group)
+    cdef Py_ssize_t head = lines_begin(<Py_ssize_t> source, plan.in_channel, plan.grid_x, size)
+    # Where tiles begin and end: all but the first, and the end, with a cache line.
+    cdef Py_ssize_t begin = tile.x + head - lanes if head and tile.x else tile.x
+    cdef Py_ssize_t end = tile.x + tile.rows_x
     cdef const char *weights
     cdef const char *bias
     cdef char *out
     cdef Py_ssize_t b, m, height, k, taps, first, done
+    if end < plan.grid_x and head:
+        end += head - lanes
+    if begin == 0:
+        begin = head
     for b in range(part(tile.chunk, plan.chunks, step.blocks),
                    part(tile.chunk + 1, plan.chunks, step.blocks)):
         m = part(b, step.blocks, step.channels)
@@ -188,25 +209,27 @@ cdef void run_pointwise(
         weights = &packed[step.packed + first * step.taps * size]
         bias = &memory[step.bias + first * size]
         out = (output + step.out_offset + tile.image * step.out_image
-               + tile.group * step.out_group + m * step.out_channel + tile.x * size)
-        done = tile.rows_x // lanes * lanes
-        if is_few(tile.rows_x - done, height, kind):
-            done = tile.rows_x
+               + tile.group * step.out_group + m * step.out_channel)
+        done = (end - begin) // lanes * lanes
+        if is_few(end - begin - done, height, kind):
+            done = end - begin
         k = 0
         while True:
             taps = min(step.taps - k, step.most)
             multiply_positions(
-                source, &table[turns + k // step.most * (step.most + AHEAD)], taps,
-                weights + k * height * size, bias, out, step.out_channel, done, <int> height,
-                k > 0, upcoming, kind)
+                source + begin * size, &table[turns + k // step.most * (step.most + AHEAD)], taps,
+                weights + k * height * size, bias, out + begin * size, step.out_channel, done,
+                <int> height, k > 0, upcoming, kind)
             k += taps
             if k >= step.taps:
                 break
-        if done < tile.rows_x:
-            k = tile.rows_x - lanes
-            multiply_positions(
-                source + k * size, &table[step.offsets], step.taps, weights, bias,
-                out + k * size, step.out_channel, lanes, <int> height, False, NULL, kind)
+        if begin == head > 0:
+            multiply_positions(source, &table[step.offsets], step.taps, weights, bias, out,
+                               step.out_channel, lanes, <int> height, False, NULL, kind)
+        if begin + done < end:
+            k = (end - lanes) * size
+            multiply_positions(source + k, &table[step.offsets], step.taps, weights, bias, out + k,
+                               step.out_channel, lanes, <int> height, False, NULL, kind)
 
 
 cdef bint reaches(
@@ -420,7 +443,7 @@ cdef void look_ahead(
     reading the input is little beside it.
     """
     cdef Tile tile
-    upcoming.fetched = upcoming.lines = 0
+    upcoming.rows = 0
     if passes[0].form != DIRECT and passes[0].form != POINTWISE:
         return
     if (passes[0].taps != plan.channels or passes[0].most != plan.channels
@@ -434,8 +457,12 @@ cdef void look_ahead(
                       + tile.x * plan.stride_x * plan.in_x)
     upcoming.channel = plan.in_channel
     upcoming.row = plan.stride_y * plan.in_y
-    upcoming.lines_of_row = (tile.rows_x * plan.stride_x * plan.in_x + LINE - 1) // LINE
-    upcoming.lines = tile.rows_y * upcoming.lines_of_row
+    upcoming.lines = (tile.rows_x * plan.stride_x * plan.in_x + LINE - 1) // LINE
+    upcoming.height = tile.rows_y
+    upcoming.rows = tile.rows_y * plan.channels
+    upcoming.at = upcoming.start
+    upcoming.left = upcoming.lines
+    upcoming.y = 0
 
 
 cdef void run_tile(

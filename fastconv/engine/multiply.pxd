@@ -4,6 +4,21 @@ from fastconv.engine.plan cimport *
 from fastconv.engine.simd cimport *
 
 
+cdef inline void next_row(Upcoming *upcoming) noexcept nogil:
+    """Go on to what is to be fetched after a row: the next one, if there is one."""
+    upcoming.at = upcoming.start
+    upcoming.left = 0
+    if upcoming.rows == 0:
+        return
+    upcoming.rows -= 1
+    upcoming.left = upcoming.lines
+    upcoming.y += 1
+    if upcoming.y == upcoming.height:
+        upcoming.y = 0
+        upcoming.start += upcoming.channel
+    upcoming.at = upcoming.start + upcoming.y * upcoming.row
+
+
 cdef inline void multiply(
     const char *source, const Py_ssize_t *offsets, Py_ssize_t taps,
     const char *weights, const char *bias, char *target, Py_ssize_t pitch, Py_ssize_t runs,
@@ -24,15 +39,15 @@ cdef inline void multiply(
     cdef int i, j
     cdef const char *at
     cdef const char *weight
+    # In registers, as the next line to be fetched and how many of its row are left.
     cdef const char *far = weights
-    cdef Py_ssize_t far_step
+    cdef Py_ssize_t left = 0
+    cdef Py_ssize_t line = 0
+    if upcoming != NULL and upcoming.rows:
+        far = upcoming.at
+        left = upcoming.left
+        line = LINE
     for _run in range(runs):
-        far_step = 0
-        if upcoming != NULL and upcoming.fetched < upcoming.lines:
-            far = (upcoming.start + upcoming.fetched // upcoming.lines_of_row * upcoming.row
-                   + upcoming.fetched % upcoming.lines_of_row * LINE)
-            far_step = upcoming.channel
-            upcoming.fetched += 1
         if resume:
             for i in range(<int> sizeof(rows)):
                 for j in range(WIDTH_OF(sizeof(rows), sizeof(span))):
@@ -48,7 +63,12 @@ cdef inline void multiply(
             for j in range(WIDTH_OF(sizeof(rows), sizeof(span))):
                 PREFETCH(at + j * VECTOR_BYTES)
             PREFETCH_FAR(far)
-            far += far_step
+            far += line
+            left -= 1
+            if not left:
+                next_row(upcoming)
+                far = upcoming.at
+                left = upcoming.left
             at = source + offsets[k]
             for j in range(WIDTH_OF(sizeof(rows), sizeof(span))):
                 LOAD(x[j], at + j * VECTOR_BYTES)
@@ -188,7 +208,7 @@ cdef inline void multiply_positions(
     const char *weights, const char *bias, char *target, Py_ssize_t pitch,
     Py_ssize_t count, int height, bint resume, Upcoming *upcoming, real *kind,
 ) noexcept nogil:
-    """So many positions: wide runs of vectors for as long as they fill, then pairs and a single one.
+    """So many positions: wide runs of vectors for as long as they fill, then pairs, then one.
 
     The last one may be part empty, and its target is written as a whole; or the last few positions
     are multiplied on their own, if that is less work.

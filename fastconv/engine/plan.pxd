@@ -51,8 +51,9 @@ cdef struct Tile:
 # What a thread will read next: of each channel, which are `channel` apart, cache lines along rows.
 # So many have been fetched of all of them.
 cdef struct Upcoming:
+    const char *at
     const char *start
-    Py_ssize_t channel, row, lines_of_row, lines, fetched
+    Py_ssize_t left, lines, rows, y, height, row, channel
 
 # At the start of each thread's scratch; place -1: nothing laid out yet. Prepared: the weights
 # were packed before the call. Next: of the thread's tasks, the first that nobody has taken.

@@ -26,6 +26,7 @@ from fastconv.engine.planning import (
     Plan,
     aligned,
     axis,
+    filled,
     finished,
     flops,
     in_order,
@@ -43,16 +44,20 @@ PAGE = 4096
 FEW_OUTPUTS = min(kernels.ROWS, 8)
 #: Output channels of a map that only waits for memory, where a channel has so many bytes.
 FEWEST_OUTPUTS, LONG = 4, 8 * PAGE
-#: Input channels that are read in place for any number of output channels, if they are fewer:
-#: the longer vectors are, the more blocks of outputs a line that is fetched again is worth.
-NEAR_INPUTS = kernels.VECTOR**2 // 16
+#: Input channels that are read in place for any number of output channels, and bytes of an image
+#: (shorter vectors: of all) that is, whatever their number.
+NEAR_INPUTS = 512 if kernels.VECTOR == 64 else kernels.VECTOR**2 // 16
+NEAR_BYTES = 7 * SCRATCH_BUDGET // 4 if kernels.VECTOR == 64 else 4 * SCRATCH_BUDGET
+#: Positions that are worth weights in the order of register tiles of positions; rows of such a tile
+#: for fewer, whose weights are soon in that order.
+MANY_POSITIONS, ROWS_OF_FEW = 128, 8
+#: How much more than the positions there are vectors may hold.
+MOST_EMPTY = 1.4
 #: The share of columns' taps that meet the input, up to which columns are parts of their own; and
 #: how many cuts there may be.
 MOST_SEEN, MOST_PARTS = 0.93, 9
 #: The fewest input channels and products for which that is worth plans for each part.
 FAR_INPUTS, FAR_PRODUCTS = 128, 1 << 24
-#: Bytes of an input that is read in place though its channels are far apart.
-NEAR_BYTES = 4 * SCRATCH_BUDGET
 #: Bytes of a row, and rows, of a tile of two lines of taps.
 SEPARABLE_BYTES, SEPARABLE_ROWS = 1 << 12, 64
 
@@ -78,8 +83,8 @@ def plan(problem, threads, packed=False):
 
 def _plan(problem, threads, packed):
     problem = _column(_flat(problem))
-    if _is_pointwise(problem):
-        return _pointwise(problem, threads)
+    if _is_pointwise(problem, packed):
+        return _pointwise(problem, threads, packed)
     if _is_dots(problem):
         return _dots(problem, threads)
     if _is_interleaved(problem):
@@ -291,52 +296,64 @@ def columns(problem):
 # ---- In place: maps at each position -----------------------------------------------
 
 
-def _is_pointwise(problem):
+def _is_pointwise(problem, packed):
     """Whether it is a linear map at each position that reads the input in place.
 
-    To few channels always. To more where hardly anything is computed twice at the end; not from
-    so many that to read them again for each block of outputs is dear; and where what is read
-    comes in good time: channels are near each other or all of them in the cache, and not on the
-    same lines of it.
+    To few channels always. To more where channels are not on the same lines of the cache, and the
+    vectors are filled at the end; and where what is read again for each block of outputs comes in
+    good time: an image that the cache holds or, with AVX-512, channels that are not too many.
     """
     (step, *more) = problem.steps
     size = problem.dtype.itemsize
     lanes = kernels.VECTOR // size
     width = problem.grid[2]
     channel = abs(problem.in_strides[2])
-    count = problem.images * problem.groups * problem.channels
-    return (
-        not more
-        and problem.given == problem.dtype == problem.stored
-        and step.groups == 1
-        and step.output is not None
-        and step.taps == [(0, 0, 0)]
-        and step.outputs > 0
-        and step.inputs > 0
-        and problem.stride == (1, 1, 1)
-        and problem.sizes == problem.grid == (1, 1, width)
-        and width >= lanes
-        and problem.in_strides[5] == step.output.spatial[2] == size
-        and (
-            step.outputs <= FEW_OUTPUTS
-            or (
-                -width % lanes <= width / 50
-                and (2 * step.outputs <= step.inputs or step.inputs < NEAR_INPUTS)
-                and channel % PAGE != 0
-                and (channel <= PAGE or count * channel <= NEAR_BYTES)
-            )
+    if (
+        more
+        or not problem.given == problem.dtype == problem.stored
+        or step.groups > 1
+        or step.output is None
+        or step.taps != [(0, 0, 0)]
+        or not step.outputs
+        or not step.inputs
+        or problem.stride != (1, 1, 1)
+        or not problem.sizes == problem.grid == (1, 1, width)
+        or width < lanes
+        or not problem.in_strides[5] == step.output.spatial[2] == size
+    ):
+        return False
+    if step.outputs <= FEW_OUTPUTS:
+        return True
+    if channel % PAGE == 0:
+        return False
+    narrows = 2 * step.outputs <= step.inputs
+    if kernels.VECTOR < 64:
+        count = problem.images * problem.groups * problem.channels
+        return (
+            -width % lanes <= width / 50
+            and (narrows or step.inputs < NEAR_INPUTS)
+            and (channel <= PAGE or count * channel <= NEAR_BYTES)
         )
+    weights = step.outputs * step.inputs * size
+    return (
+        filled(width, ROWS_OF_FEW, lanes) * lanes <= MOST_EMPTY * width
+        and (step.inputs <= NEAR_INPUTS or step.inputs * channel <= NEAR_BYTES)
+        # Weights that few positions read are sooner in another order.
+        and (packed or narrows or width >= MANY_POSITIONS or weights <= NEAR_BYTES)
     )
 
 
-def _pointwise(problem, threads):
+def _pointwise(problem, threads, packed):
     """Plan a linear map at each position: tiles are runs of positions."""
     (step,) = problem.steps
     size = problem.dtype.itemsize
     width = problem.grid[2]
     work = problem.images * problem.groups * width * step.inputs * (1 + step.outputs / 2)
     threads = worth(threads, work * size / kernels.VECTOR)
-    blocks = -(-step.outputs // kernels.ROWS)
+    rows = kernels.ROWS
+    if not packed and width < 2 * MANY_POSITIONS:
+        rows = min(rows, ROWS_OF_FEW)
+    blocks = -(-step.outputs // rows)
     run = kernels.vectors(-(-step.outputs // blocks)) * kernels.VECTOR // size
     # Two tasks a thread. Where their rows would be short, threads that write side by side get
     # into each other's way: it is better that each has output channels to itself.

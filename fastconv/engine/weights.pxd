@@ -44,6 +44,32 @@ cdef inline void transpose(
         target += LANES(a[0]) * target_pitch
 
 
+cdef inline void transpose_half(
+    char *target, const char *source, Py_ssize_t source_pitch, Py_ssize_t count, vector *_,
+) noexcept nogil:
+    """Rows, half as many as a vector has lanes, so that columns follow each other; `count` vectors.
+
+    A round fewer than for a square leaves two columns side by side in each vector.
+    """
+    cdef vector a[MAX_LANES]
+    cdef vector turned[MAX_LANES]
+    cdef Py_ssize_t _vector
+    cdef int i, _round
+    for _vector in range(count):
+        for i in range(LANES(a[0]) // 2):
+            LOAD(a[i], source + i * source_pitch)
+        for _round in range(LOG2_LANES(a[0]) - 1):
+            for i in range(LANES(a[0]) // 4):
+                ZIP_LOW(turned[2 * i], a[i], a[i + LANES(a[0]) // 4])
+                ZIP_HIGH(turned[2 * i + 1], a[i], a[i + LANES(a[0]) // 4])
+            for i in range(LANES(a[0]) // 2):
+                a[i] = turned[i]
+        for i in range(LANES(a[0]) // 2):
+            STORE(target + i * VECTOR_BYTES, a[i])
+        source += VECTOR_BYTES
+        target += LANES(a[0]) // 2 * VECTOR_BYTES
+
+
 cdef inline void gather(
     char *target, Py_ssize_t pitch, const char *source, Table table, Py_ssize_t first,
     Py_ssize_t taps, const Pass *step, Py_ssize_t height, real *_,
@@ -55,7 +81,14 @@ cdef inline void gather(
     cdef Py_ssize_t done = 0
     cdef Py_ssize_t i, k
     cdef const char *begin
-    if step.contiguous:
+    if step.contiguous and 2 * height == lanes and pitch == height * size and lanes >= 4:
+        done = taps // lanes * lanes
+        begin = source + first * size
+        if real is double:
+            transpose_half(target, begin, step.weight_channel, done // lanes, <vd *> NULL)
+        else:
+            transpose_half(target, begin, step.weight_channel, done // lanes, <vf *> NULL)
+    elif step.contiguous:
         done = taps // lanes * lanes
         for i in range((height + lanes - 1) // lanes):
             begin = source + first * size + i * lanes * step.weight_channel
