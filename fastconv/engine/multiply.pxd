@@ -173,6 +173,66 @@ cdef inline void multiply_few(
             (<float *> (target + j * pitch))[i] = kept[i * MAX_LANES + j]
 
 
+cdef inline void multiply_beside(
+    const char *source, const Py_ssize_t *offsets, Py_ssize_t taps, const char *weights,
+    const char *bias, char *target, Py_ssize_t pitch, Py_ssize_t runs,
+    const char *few, char *few_target, bint resume, rows *_,
+) noexcept nogil:
+    """The wide register tile and, beside each run, one of the last few positions.
+
+    Alone such a position waits for each of its sums; here there is other work meanwhile.
+    """
+    cdef vf sums[MAX_ROWS][MAX_VECTORS]
+    cdef vf x[MAX_VECTORS]
+    cdef vf w[MAX_ROWS]
+    cdef vf beside[1]
+    cdef vf all_weights[1]
+    cdef float[MAX_LANES] kept
+    cdef Py_ssize_t valid = <int> sizeof(rows) * LANE_BYTES(w[0])
+    cdef Py_ssize_t _run, k
+    cdef int i, j
+    cdef const char *at
+    cdef const char *weight
+    for _run in range(runs):
+        if resume:
+            for i in range(<int> sizeof(rows)):
+                for j in range(VECTORS(sizeof(rows))):
+                    LOAD(sums[i][j], target + i * pitch + j * VECTOR_BYTES)
+                kept[i] = (<const float *> (few_target + i * pitch))[0]
+        else:
+            for i in range(<int> sizeof(rows)):
+                BROADCAST(w[i], bias + i * LANE_BYTES(w[0]))
+                for j in range(VECTORS(sizeof(rows))):
+                    sums[i][j] = w[i]
+        LOAD_PART(beside[0], <const char *> kept if resume else bias, valid)
+        weight = weights
+        for k in range(taps):
+            at = source + offsets[k + AHEAD]
+            for j in range(VECTORS(sizeof(rows))):
+                PREFETCH(at + j * VECTOR_BYTES)
+            at = source + offsets[k]
+            for j in range(VECTORS(sizeof(rows))):
+                LOAD(x[j], at + j * VECTOR_BYTES)
+            LOAD_PART(all_weights[0], weight, valid)
+            for i in range(<int> sizeof(rows)):
+                BROADCAST(w[i], weight + i * LANE_BYTES(w[0]))
+                for j in range(VECTORS(sizeof(rows))):
+                    sums[i][j] = sums[i][j] + w[i] * x[j]
+            BROADCAST(x[0], few + offsets[k])
+            beside[0] = beside[0] + all_weights[0] * x[0]
+            weight += valid
+        for i in range(<int> sizeof(rows)):
+            for j in range(VECTORS(sizeof(rows))):
+                STORE(target + i * pitch + j * VECTOR_BYTES, sums[i][j])
+        STORE(<char *> kept, beside[0])
+        for i in range(<int> sizeof(rows)):
+            (<float *> (few_target + i * pitch))[0] = kept[i]
+        source += VECTOR_BYTES * VECTORS(sizeof(rows))
+        target += VECTOR_BYTES * VECTORS(sizeof(rows))
+        few += LANE_BYTES(w[0])
+        few_target += LANE_BYTES(w[0])
+
+
 ctypedef void (*few_t)(
     const char *, const Py_ssize_t *, Py_ssize_t, const char *, const char *, char *, Py_ssize_t,
     int, bint, void *,
@@ -233,6 +293,18 @@ cdef inline void multiply_positions(
         runs[1] = done // 2
         done %= 2
     runs[2] = done
+    if few and runs[0] >= left and (height == 7 or height == 8):
+        done = (count - left) * <Py_ssize_t> sizeof(real)
+        if height == 7:
+            multiply_beside(source, offsets, taps, weights, bias, target, pitch, left,
+                            source + done, target + done, resume, <rows7 *> NULL)
+        else:
+            multiply_beside(source, offsets, taps, weights, bias, target, pitch, left,
+                            source + done, target + done, resume, <rows8 *> NULL)
+        source += left * wide_one * VECTOR_BYTES
+        target += left * wide_one * VECTOR_BYTES
+        runs[0] -= left
+        few = False
     for i in range(3):
         if not runs[i]:
             continue

@@ -48,8 +48,8 @@ FEWEST_OUTPUTS, LONG = 4, 8 * PAGE
 #: (shorter vectors: of all) that is, whatever their number.
 NEAR_INPUTS = 512 if kernels.VECTOR == 64 else kernels.VECTOR**2 // 16
 NEAR_BYTES = 7 * SCRATCH_BUDGET // 4 if kernels.VECTOR == 64 else 4 * SCRATCH_BUDGET
-#: Positions that are worth weights in the order of register tiles of positions; rows of such a tile
-#: for fewer, whose weights are soon in that order.
+#: So many positions are worth weights in an order that takes longer to make; register tiles for
+#: fewer have rows whose weights are soon in order, and room for a position beside.
 MANY_POSITIONS, ROWS_OF_FEW = 128, 8
 #: How much more than the positions there are vectors may hold.
 MOST_EMPTY = 1.4
@@ -83,7 +83,7 @@ def plan(problem, threads, packed=False):
 
 def _plan(problem, threads, packed):
     problem = _column(_flat(problem))
-    if _is_pointwise(problem, packed):
+    if _is_pointwise(problem):
         return _pointwise(problem, threads, packed)
     if _is_dots(problem):
         return _dots(problem, threads)
@@ -296,7 +296,7 @@ def columns(problem):
 # ---- In place: maps at each position -----------------------------------------------
 
 
-def _is_pointwise(problem, packed):
+def _is_pointwise(problem):
     """Whether it is a linear map at each position that reads the input in place.
 
     To few channels always. To more where channels are not on the same lines of the cache, and the
@@ -326,20 +326,15 @@ def _is_pointwise(problem, packed):
         return True
     if channel % PAGE == 0:
         return False
-    narrows = 2 * step.outputs <= step.inputs
     if kernels.VECTOR < 64:
         count = problem.images * problem.groups * problem.channels
         return (
             -width % lanes <= width / 50
-            and (narrows or step.inputs < NEAR_INPUTS)
+            and (2 * step.outputs <= step.inputs or step.inputs < NEAR_INPUTS)
             and (channel <= PAGE or count * channel <= NEAR_BYTES)
         )
-    weights = step.outputs * step.inputs * size
-    return (
-        filled(width, ROWS_OF_FEW, lanes) * lanes <= MOST_EMPTY * width
-        and (step.inputs <= NEAR_INPUTS or step.inputs * channel <= NEAR_BYTES)
-        # Weights that few positions read are sooner in another order.
-        and (packed or narrows or width >= MANY_POSITIONS or weights <= NEAR_BYTES)
+    return filled(width, ROWS_OF_FEW, lanes) * lanes <= MOST_EMPTY * width and (
+        step.inputs <= NEAR_INPUTS or step.inputs * channel <= NEAR_BYTES
     )
 
 
@@ -351,7 +346,7 @@ def _pointwise(problem, threads, packed):
     work = problem.images * problem.groups * width * step.inputs * (1 + step.outputs / 2)
     threads = worth(threads, work * size / kernels.VECTOR)
     rows = kernels.ROWS
-    if not packed and width < 2 * MANY_POSITIONS:
+    if width < (1 if packed else 2) * MANY_POSITIONS:
         rows = min(rows, ROWS_OF_FEW)
     blocks = -(-step.outputs // rows)
     run = kernels.vectors(-(-step.outputs // blocks)) * kernels.VECTOR // size
