@@ -144,7 +144,8 @@ cdef void run_pass(
                         multiply_positions(
                             source + done * plan.pitch, offsets, step.taps, weights, bias,
                             target + done * plan.pitch, step.target_channel,
-                            (count - done) * plan.pitch // size, height, False, upcoming, kind)
+                            (count - done) * plan.pitch // size, height, False, upcoming, NULL,
+                            kind)
                     else:
                         target = (output + step.out_offset + tile.image * step.out_image
                                   + tile.group * step.out_group + g * step.out_inner
@@ -162,13 +163,13 @@ cdef void run_pass(
                                 height, count - done, columns, plan, step, upcoming, kind)
 
 
-cdef inline Py_ssize_t lines_begin(
+cdef inline Py_ssize_t before_line(
     Py_ssize_t address, Py_ssize_t pitch, Py_ssize_t count, Py_ssize_t size,
 ) noexcept nogil:
-    """The first of so many elements with which a cache line begins, in all rows of a pitch.
+    """So many of `count` elements come before a cache line begins, in all rows of a pitch.
 
-    0 where it is not the same one, or the elements are few: vectors across two lines take longer
-    to load, but that is no reason for one more vector.
+    0 if they differ in that, or are few: vectors that lie across two lines take longer to load,
+    but that is no reason for one more.
     """
     if address % size or pitch % LINE or count * size < 8 * LINE:
         return 0
@@ -176,31 +177,44 @@ cdef inline Py_ssize_t lines_begin(
 
 
 cdef void run_pointwise(
-    Memory memory, Memory packed, Table table, const char **operands, char *output,
-    const Plan *plan, const Pass *step, const Tile *tile, Upcoming *upcoming, real *kind,
+    Memory memory, Memory packed, Py_ssize_t scratch, Table table, const char **operands,
+    char *output, const Plan *plan, const Pass *step, const Tile *tile, Upcoming *upcoming,
+    real *kind,
 ) noexcept nogil:
     """A linear map at each position, in one tile; the input is read in place.
 
     To few channels it is some inputs at a time, along all of the tile, so that memory is read
-    in long runs. What is left at the end is a vector that covers some positions again.
+    in long runs. To many, the first ones keep what they have read for the others, or all of them
+    read whole cache lines. What is left at an end is a vector that covers some positions again.
     """
     cdef Py_ssize_t size = sizeof(real)
     cdef Py_ssize_t lanes = VECTOR_BYTES // size
     cdef Py_ssize_t turns = step.offsets + step.taps
     cdef const char *source = (operands[0] + tile.image * plan.in_image
                                + tile.group * plan.in_group)
-    cdef Py_ssize_t head = lines_begin(<Py_ssize_t> source, plan.in_channel, plan.grid_x, size)
-    # Where tiles begin and end: all but the first, and the end, with a cache line.
+    # All tiles but the first begin with a cache line then.
+    cdef Py_ssize_t head = 0 if step.positions else before_line(
+        <Py_ssize_t> source, plan.in_channel, plan.grid_x, size)
     cdef Py_ssize_t begin = tile.x + head - lanes if head and tile.x else tile.x
     cdef Py_ssize_t end = tile.x + tile.rows_x
+    cdef int lowest = <int> (step.channels // step.blocks)
+    cdef Py_ssize_t left
+    cdef Kept kept
+    cdef const Kept *keep = NULL
     cdef const char *weights
     cdef const char *bias
     cdef char *out
     cdef Py_ssize_t b, m, height, k, taps, first, done
-    if end < plan.grid_x and head:
+    if head and end < plan.grid_x:
         end += head - lanes
     if begin == 0:
         begin = head
+    left = (end - begin) % lanes
+    if step.positions and is_few(left, lowest, kind) == is_few(left, lowest + 1, kind):
+        kept.vectors = &memory[scratch + step.positions]
+        kept.offsets = &table[step.column_offsets]
+        kept.again = False
+        keep = &kept
     for b in range(part(tile.chunk, plan.chunks, step.blocks),
                    part(tile.chunk + 1, plan.chunks, step.blocks)):
         m = part(b, step.blocks, step.channels)
@@ -210,26 +224,27 @@ cdef void run_pointwise(
         bias = &memory[step.bias + first * size]
         out = (output + step.out_offset + tile.image * step.out_image
                + tile.group * step.out_group + m * step.out_channel)
-        done = (end - begin) // lanes * lanes
-        if is_few(end - begin - done, height, kind):
-            done = end - begin
+        done = end - begin
+        if not is_few(left, height, kind):
+            done -= left
         k = 0
         while True:
             taps = min(step.taps - k, step.most)
             multiply_positions(
                 source + begin * size, &table[turns + k // step.most * (step.most + AHEAD)], taps,
                 weights + k * height * size, bias, out + begin * size, step.out_channel, done,
-                <int> height, k > 0, upcoming, kind)
+                <int> height, k > 0, upcoming, keep, kind)
             k += taps
             if k >= step.taps:
                 break
         if begin == head > 0:
             multiply_positions(source, &table[step.offsets], step.taps, weights, bias, out,
-                               step.out_channel, lanes, <int> height, False, NULL, kind)
+                               step.out_channel, lanes, <int> height, False, NULL, NULL, kind)
         if begin + done < end:
             k = (end - lanes) * size
             multiply_positions(source + k, &table[step.offsets], step.taps, weights, bias, out + k,
-                               step.out_channel, lanes, <int> height, False, NULL, kind)
+                               step.out_channel, lanes, <int> height, False, NULL, NULL, kind)
+        kept.again = True
 
 
 cdef bint reaches(
@@ -292,12 +307,12 @@ cdef void run_split(
                         multiply_positions(
                             source, &table[step.offsets + t * step.most], channels,
                             weights + t * channels * height * size, bias, sums,
-                            step.sums_pitch, positions, height, resume, NULL, kind)
+                            step.sums_pitch, positions, height, resume, NULL, NULL, kind)
                         resume = True
             if not step.apart or not resume:
                 multiply_positions(
                     source, &table[step.offsets], 0 if step.apart else channels * kernel,
-                    weights, bias, sums, step.sums_pitch, positions, height, resume, NULL,
+                    weights, bias, sums, step.sums_pitch, positions, height, resume, NULL, NULL,
                     kind)
             if split + 1 == plan.splits:
                 store_panel(
@@ -401,7 +416,7 @@ cdef void run_winograd(
                 source + plane * step.plane_pitch, &table[step.column_offsets], step.reduction,
                 weights + plane * transformed_plane(step.reduction, height * size), zeros,
                 results + plane * result_plane, step.result_pitch, places, <int> height, False,
-                NULL, kind)
+                NULL, NULL, kind)
         for i in range(height):
             bias = &memory[step.bias + (first + i) * size]
             if real is double:
@@ -505,7 +520,7 @@ cdef void run_tile(
             run_swapped(memory, packed, scratch, table, operands, output, 0, plan, passes + i,
                         tile, kind)
         elif passes[i].form == POINTWISE:
-            run_pointwise(memory, packed, table, operands, output, plan, passes + i, tile,
+            run_pointwise(memory, packed, scratch, table, operands, output, plan, passes + i, tile,
                           &worker.upcoming, kind)
         elif passes[i].form == FILTER:
             if real is double:

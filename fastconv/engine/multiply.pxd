@@ -22,12 +22,14 @@ cdef inline void next_row(Upcoming *upcoming) noexcept nogil:
 cdef inline void multiply(
     const char *source, const Py_ssize_t *offsets, Py_ssize_t taps,
     const char *weights, const char *bias, char *target, Py_ssize_t pitch, Py_ssize_t runs,
-    bint resume, Upcoming *upcoming, vector *_, rows *__, span *___,
+    Py_ssize_t from_run, char *kept, Py_ssize_t to_tap, bint resume, Upcoming *upcoming,
+    vector *_, rows *__, span *___,
 ) noexcept nogil:
     """The register tile, `runs` times along the positions; weights are [taps][rows].
 
-    Sums begin with the bias or, to resume, with what the target holds. Meanwhile what is ahead
-    is fetched into the second-level cache, a cache line beside each tap.
+    From run to run it is `from_run` bytes. Sums begin with the bias or, to resume, with what the
+    target holds. What is loaded may be kept, `to_tap` bytes from tap to tap. Meanwhile what is
+    ahead is fetched into the second-level cache, a cache line beside each tap.
 
     Everything but the loops over runs and taps unrolls. Being inside the loop over runs
     is what lets GCC keep `sums` in registers from its first line to its last.
@@ -72,6 +74,10 @@ cdef inline void multiply(
             at = source + offsets[k]
             for j in range(WIDTH_OF(sizeof(rows), sizeof(span))):
                 LOAD(x[j], at + j * VECTOR_BYTES)
+            if kept != NULL:
+                for j in range(WIDTH_OF(sizeof(rows), sizeof(span))):
+                    STORE(kept + j * VECTOR_BYTES, x[j])
+                kept += to_tap
             for i in range(<int> sizeof(rows)):
                 BROADCAST(w[i], weight + i * LANE_BYTES(w[0]))
                 for j in range(WIDTH_OF(sizeof(rows), sizeof(span))):
@@ -80,13 +86,16 @@ cdef inline void multiply(
         for i in range(<int> sizeof(rows)):
             for j in range(WIDTH_OF(sizeof(rows), sizeof(span))):
                 STORE(target + i * pitch + j * VECTOR_BYTES, sums[i][j])
-        source += VECTOR_BYTES * (WIDTH_OF(sizeof(rows), sizeof(span)))
-        target += VECTOR_BYTES * (WIDTH_OF(sizeof(rows), sizeof(span)))
+        source += from_run
+        target += VECTOR_BYTES * WIDTH_OF(sizeof(rows), sizeof(span))
+    if line:
+        upcoming.at = far
+        upcoming.left = left
 
 
 ctypedef void (*multiply_t)(
-    const char *, const Py_ssize_t *, Py_ssize_t, const char *, const char *,
-    char *, Py_ssize_t, Py_ssize_t, bint, Upcoming *, void *, void *, void *,
+    const char *, const Py_ssize_t *, Py_ssize_t, const char *, const char *, char *, Py_ssize_t,
+    Py_ssize_t, Py_ssize_t, char *, Py_ssize_t, bint, Upcoming *, void *, void *, void *,
 ) noexcept nogil
 
 
@@ -175,8 +184,9 @@ cdef inline void multiply_few(
 
 cdef inline void multiply_beside(
     const char *source, const Py_ssize_t *offsets, Py_ssize_t taps, const char *weights,
-    const char *bias, char *target, Py_ssize_t pitch, Py_ssize_t runs,
-    const char *few, char *few_target, bint resume, rows *_,
+    const char *bias, char *target, Py_ssize_t pitch, Py_ssize_t runs, Py_ssize_t from_run,
+    char *kept, Py_ssize_t to_tap, const char *few, const Py_ssize_t *few_offsets,
+    char *few_target, bint resume, rows *_,
 ) noexcept nogil:
     """The wide register tile and, beside each run, one of the last few positions.
 
@@ -187,7 +197,7 @@ cdef inline void multiply_beside(
     cdef vf w[MAX_ROWS]
     cdef vf beside[1]
     cdef vf all_weights[1]
-    cdef float[MAX_LANES] kept
+    cdef float[MAX_LANES] column
     cdef Py_ssize_t valid = <int> sizeof(rows) * LANE_BYTES(w[0])
     cdef Py_ssize_t _run, k
     cdef int i, j
@@ -198,13 +208,13 @@ cdef inline void multiply_beside(
             for i in range(<int> sizeof(rows)):
                 for j in range(VECTORS(sizeof(rows))):
                     LOAD(sums[i][j], target + i * pitch + j * VECTOR_BYTES)
-                kept[i] = (<const float *> (few_target + i * pitch))[0]
+                column[i] = (<const float *> (few_target + i * pitch))[0]
         else:
             for i in range(<int> sizeof(rows)):
                 BROADCAST(w[i], bias + i * LANE_BYTES(w[0]))
                 for j in range(VECTORS(sizeof(rows))):
                     sums[i][j] = w[i]
-        LOAD_PART(beside[0], <const char *> kept if resume else bias, valid)
+        LOAD_PART(beside[0], <const char *> column if resume else bias, valid)
         weight = weights
         for k in range(taps):
             at = source + offsets[k + AHEAD]
@@ -213,21 +223,25 @@ cdef inline void multiply_beside(
             at = source + offsets[k]
             for j in range(VECTORS(sizeof(rows))):
                 LOAD(x[j], at + j * VECTOR_BYTES)
+            if kept != NULL:
+                for j in range(VECTORS(sizeof(rows))):
+                    STORE(kept + j * VECTOR_BYTES, x[j])
+                kept += to_tap
             LOAD_PART(all_weights[0], weight, valid)
             for i in range(<int> sizeof(rows)):
                 BROADCAST(w[i], weight + i * LANE_BYTES(w[0]))
                 for j in range(VECTORS(sizeof(rows))):
                     sums[i][j] = sums[i][j] + w[i] * x[j]
-            BROADCAST(x[0], few + offsets[k])
+            BROADCAST(x[0], few + few_offsets[k])
             beside[0] = beside[0] + all_weights[0] * x[0]
             weight += valid
         for i in range(<int> sizeof(rows)):
             for j in range(VECTORS(sizeof(rows))):
                 STORE(target + i * pitch + j * VECTOR_BYTES, sums[i][j])
-        STORE(<char *> kept, beside[0])
+        STORE(<char *> column, beside[0])
         for i in range(<int> sizeof(rows)):
-            (<float *> (few_target + i * pitch))[0] = kept[i]
-        source += VECTOR_BYTES * VECTORS(sizeof(rows))
+            (<float *> (few_target + i * pitch))[0] = column[i]
+        source += from_run
         target += VECTOR_BYTES * VECTORS(sizeof(rows))
         few += LANE_BYTES(w[0])
         few_target += LANE_BYTES(w[0])
@@ -266,63 +280,82 @@ cdef inline bint is_few(Py_ssize_t count, Py_ssize_t height, real *_) noexcept n
 cdef inline void multiply_positions(
     const char *source, const Py_ssize_t *offsets, Py_ssize_t taps,
     const char *weights, const char *bias, char *target, Py_ssize_t pitch,
-    Py_ssize_t count, int height, bint resume, Upcoming *upcoming, real *kind,
+    Py_ssize_t count, int height, bint resume, Upcoming *upcoming, const Kept *keep, real *kind,
 ) noexcept nogil:
     """So many positions: wide runs of vectors for as long as they fill, then pairs, then one.
 
     The last one may be part empty, and its target is written as a whole; or the last few positions
-    are multiplied on their own, if that is less work.
+    are multiplied on their own, if that is less work. The vectors may be kept, run after run, or
+    be those that have been kept.
     """
     cdef Py_ssize_t lanes = VECTOR_BYTES // <Py_ssize_t> sizeof(real)
     cdef Py_ssize_t left = count % lanes
     cdef bint few = is_few(left, height, kind)
     cdef Py_ssize_t vectors = count // lanes + (left > 0 and not few)
-    cdef int wide_one = VECTORS(height)
+    cdef int most = VECTORS(height)
+    cdef const char *start = source
+    cdef const char *last = source + (count - left) * <Py_ssize_t> sizeof(real)
+    cdef const Py_ssize_t *places = offsets
+    cdef Py_ssize_t to_tap = most * VECTOR_BYTES
+    cdef bint again = keep != NULL and keep.again
+    cdef char *kept = NULL
     cdef Py_ssize_t runs[3]
     cdef multiply_t tile
-    cdef Py_ssize_t done
-    cdef int i
-    runs[0] = vectors // wide_one
+    cdef Py_ssize_t from_run, done
+    cdef int i, wide_one
+    runs[0] = vectors // most
     runs[1] = 0
-    done = vectors % wide_one
-    if height >= 6 and wide_one > 2:
-        if wide_one == 3 and done == 1 and runs[0]:
+    done = vectors % most
+    if height >= 6 and most > 2:
+        if most == 3 and done == 1 and runs[0]:
             # Two pairs take less time than three vectors and a single one.
             runs[0] -= 1
             done = 4
         runs[1] = done // 2
         done %= 2
     runs[2] = done
-    if few and runs[0] >= left and (height == 7 or height == 8):
-        done = (count - left) * <Py_ssize_t> sizeof(real)
-        if height == 7:
-            multiply_beside(source, offsets, taps, weights, bias, target, pitch, left,
-                            source + done, target + done, resume, <rows7 *> NULL)
-        else:
-            multiply_beside(source, offsets, taps, weights, bias, target, pitch, left,
-                            source + done, target + done, resume, <rows8 *> NULL)
-        source += left * wide_one * VECTOR_BYTES
-        target += left * wide_one * VECTOR_BYTES
-        runs[0] -= left
-        few = False
-    for i in range(3):
-        if not runs[i]:
+    if again:
+        source = keep.vectors
+        places = keep.offsets
+    elif keep != NULL:
+        kept = keep.vectors
+    for i in range(4):
+        # Runs with a position beside, wide ones, pairs, single ones.
+        wide_one = most if i < 2 else 4 - i
+        done = runs[max(i - 1, 0)]
+        if i == 0:
+            done = left if few and done >= left and (height == 7 or height == 8) else 0
+        if not done:
             continue
-        if real is double:
-            tile = (pair_of(height, <vd *> NULL) if i == 1
-                    else tile_of(height, <vd *> NULL, <wide *> NULL) if i == 0
-                    else tile_of(height, <vd *> NULL, <single *> NULL))
+        from_run = taps * to_tap if again else wide_one * VECTOR_BYTES
+        if i == 0:
+            if height == 7:
+                multiply_beside(source, places, taps, weights, bias, target, pitch, done, from_run,
+                                kept, to_tap, last, offsets, target + (last - start), resume,
+                                <rows7 *> NULL)
+            else:
+                multiply_beside(source, places, taps, weights, bias, target, pitch, done, from_run,
+                                kept, to_tap, last, offsets, target + (last - start), resume,
+                                <rows8 *> NULL)
+            runs[0] -= done
+            few = False
         else:
-            tile = (pair_of(height, <vf *> NULL) if i == 1
-                    else tile_of(height, <vf *> NULL, <wide *> NULL) if i == 0
-                    else tile_of(height, <vf *> NULL, <single *> NULL))
-        tile(source, offsets, taps, weights, bias, target, pitch, runs[i], resume, upcoming, NULL,
-             NULL, NULL)
-        done = runs[i] * (2 if i == 1 else wide_one if i == 0 else 1) * VECTOR_BYTES
-        source += done
-        target += done
+            if real is double:
+                tile = (tile_of(height, <vd *> NULL, <wide *> NULL) if i == 1
+                        else pair_of(height, <vd *> NULL) if i == 2
+                        else tile_of(height, <vd *> NULL, <single *> NULL))
+            else:
+                tile = (tile_of(height, <vf *> NULL, <wide *> NULL) if i == 1
+                        else pair_of(height, <vf *> NULL) if i == 2
+                        else tile_of(height, <vf *> NULL, <single *> NULL))
+            tile(source, places, taps, weights, bias, target, pitch, done, from_run, kept, to_tap,
+                 resume, upcoming, NULL, NULL, NULL)
+        source += done * from_run
+        target += done * wide_one * VECTOR_BYTES
+        if kept != NULL:
+            kept += done * taps * to_tap
     if few:
-        few_of(left)(source, offsets, taps, weights, bias, target, pitch, height, resume, NULL)
+        few_of(left)(last, offsets, taps, weights, bias, target, pitch, height, resume, NULL)
 
 
 # ---- Bands --------------------------------------------------------------------------

@@ -55,6 +55,13 @@ cdef struct Upcoming:
     const char *start
     Py_ssize_t left, lines, rows, y, height, row, channel
 
+# The vectors of a tile, as a register tile loads them: where they are to be kept or, again, are;
+# then offsets from tap to tap.
+cdef struct Kept:
+    char *vectors
+    const Py_ssize_t *offsets
+    bint again
+
 # At the start of each thread's scratch; place -1: nothing laid out yet. Prepared: the weights
 # were packed before the call. Next: of the thread's tasks, the first that nobody has taken.
 cdef struct Worker:

@@ -162,7 +162,7 @@ cdef inline void multiply_some(
     cdef Py_ssize_t run = 8 * VECTOR_BYTES // <Py_ssize_t> sizeof(real)
     if not step.line:
         multiply_positions(source, offsets, step.taps, weights, bias, target, pitch, count,
-                           height, False, upcoming, kind)
+                           height, False, upcoming, NULL, kind)
     elif real is double:
         multiply_line(source + offsets[0], step.taps, weights, bias, target,
                       (count + run - 1) // run, <vd *> NULL)

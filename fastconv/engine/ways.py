@@ -40,6 +40,7 @@ from fastconv.engine.planning import (
 MOST_BETWEEN = 1 << 23
 #: Bytes of memory that hardware fetches ahead in, and finds without a further look-up.
 PAGE = 4096
+LINE = 64
 #: Output channels of a map that reads channels in place however far apart they are.
 FEW_OUTPUTS = min(kernels.ROWS, 8)
 #: Output channels of a map that only waits for memory, where a channel has so many bytes.
@@ -51,6 +52,9 @@ NEAR_BYTES = 7 * SCRATCH_BUDGET // 4 if kernels.VECTOR == 64 else 4 * SCRATCH_BU
 #: So many positions are worth weights in an order that takes longer to make; register tiles for
 #: fewer have rows whose weights are soon in order, and room for a position beside.
 MANY_POSITIONS, ROWS_OF_FEW = 128, 8
+#: Blocks of output channels that are worth keeping what the first of them reads; and the lowest
+#: ones whose wide register tiles are as wide as those of one row more.
+FEWEST_AGAIN, LOWEST_KEPT = 3, 7
 #: How much more than the positions there are vectors may hold.
 MOST_EMPTY = 1.4
 #: The share of columns' taps that meet the input, up to which columns are parts of their own; and
@@ -349,6 +353,7 @@ def _pointwise(problem, threads, packed):
     if width < (1 if packed else 2) * MANY_POSITIONS:
         rows = min(rows, ROWS_OF_FEW)
     blocks = -(-step.outputs // rows)
+    lowest = step.outputs // blocks
     run = kernels.vectors(-(-step.outputs // blocks)) * kernels.VECTOR // size
     # Two tasks a thread. Where their rows would be short, threads that write side by side get
     # into each other's way: it is better that each has output channels to itself.
@@ -395,12 +400,19 @@ def _pointwise(problem, threads, packed):
         most=most,
     ).of_step(step)
     table += gather
+    end = layout.start
+    apart = problem.in_strides[2] % LINE
+    if apart and most == step.inputs and blocks >= chunks * FEWEST_AGAIN and lowest >= LOWEST_KEPT:
+        each = each._replace(positions=end, column_offsets=len(table))
+        table += [k * run * size for k in range(step.inputs)] + [0] * kernels.TABLE_SLACK
+        # Two pairs of vectors take the place of three.
+        end = aligned(end + (tile[2] // run + 2) * step.inputs * run * size)
     axes = [axis(problem, a) for a in range(3)]
     biases = aligned(problem.groups * step.outputs * size)
     weights = problem.groups * step.outputs * step.inputs * size
     return finished(
         problem, axes, tile, chunks, 0, threads, layout, 0, [each], table, biases, weights,
-        layout.start, 0, flops(problem), "direct, in place",
+        end, 0, flops(problem), "direct, in place",
     )  # fmt: skip
 
 
