@@ -211,8 +211,8 @@ FAR_BYTES = kernels.VECTOR << 16
 MASKED = 32
 #: At least a vector, which may run over the end of what it is for.
 VECTOR = 64
-#: The size of kernels.Worker, rounded up.
-WORKER_BYTES = 256
+#: What a thread keeps of itself before its scratch.
+WORKER_BYTES = kernels.WORKER
 
 
 def worth(threads, cycles):
