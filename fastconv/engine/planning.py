@@ -438,7 +438,10 @@ class _Costs:
                 # multiply-adds a cycle.
                 alone = vectors % kernels.vectors(height)
                 vectors = vectors + alone / (2 if len(step.taps) > 1 else 4)
-            elif self.anew:
+            elif kernels.VECTOR == 64:
+                # Pairs of vectors take longer than as many in a wide tile.
+                vectors = vectors + 0.2 * (-np.floor(vectors) % kernels.vectors(height))
+            if self.anew:
                 # Taps of a kernel lie further apart than those of a map.
                 each = 0.52
             multiply = multiply + step.groups * planes * depth * reached * (
