@@ -460,7 +460,9 @@ class _Costs:
         vectors = kernels.turned_vectors(height)
         width = vectors * self.lanes
         scratch, lay_out = self.scratch / splits, self.lay_out
-        loads, sums, waiting = 0.25, 3 * splits + 4, kernels.VECTOR
+        # Of a map's channels each is read at a place of its own.
+        alone = kernels.VECTOR == 64 and len(self.problem.steps[0].taps) == 1
+        loads, sums, waiting = 2 if alone else 0.25, 3 * splits + 4, kernels.VECTOR
         if self.anew:
             # What is laid out comes from the second cache soon enough, as each position reads what
             # is near to what the one before has read, and so do sums that wait; but what all of a
