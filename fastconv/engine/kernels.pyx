@@ -163,19 +163,6 @@ cdef void run_pass(
                                 height, count - done, columns, plan, step, upcoming, kind)
 
 
-cdef inline Py_ssize_t before_line(
-    Py_ssize_t address, Py_ssize_t pitch, Py_ssize_t count, Py_ssize_t size,
-) noexcept nogil:
-    """So many of `count` elements come before a cache line begins, in all rows of a pitch.
-
-    0 if they differ in that, or are few: vectors that lie across two lines take longer to load,
-    but that is no reason for one more.
-    """
-    if address % size or pitch % LINE or count * size < 8 * LINE:
-        return 0
-    return (LINE - address % LINE) % LINE // size
-
-
 cdef void run_pointwise(
     Memory memory, Memory packed, Py_ssize_t scratch, Table table, const char **operands,
     char *output, const Plan *plan, const Pass *step, const Tile *tile, Upcoming *upcoming,
@@ -184,32 +171,22 @@ cdef void run_pointwise(
     """A linear map at each position, in one tile; the input is read in place.
 
     To few channels it is some inputs at a time, along all of the tile, so that memory is read
-    in long runs. To many, the first ones keep what they have read for the others, or all of them
-    read whole cache lines. What is left at an end is a vector that covers some positions again.
+    in long runs. To many, the first ones keep what they have read, as the others had better have
+    it. What is left at the end is a vector that covers some positions again.
     """
     cdef Py_ssize_t size = sizeof(real)
     cdef Py_ssize_t lanes = VECTOR_BYTES // size
     cdef Py_ssize_t turns = step.offsets + step.taps
     cdef const char *source = (operands[0] + tile.image * plan.in_image
-                               + tile.group * plan.in_group)
-    # All tiles but the first begin with a cache line then.
-    cdef Py_ssize_t head = 0 if step.positions else before_line(
-        <Py_ssize_t> source, plan.in_channel, plan.grid_x, size)
-    cdef Py_ssize_t begin = tile.x + head - lanes if head and tile.x else tile.x
-    cdef Py_ssize_t end = tile.x + tile.rows_x
+                               + tile.group * plan.in_group + tile.x * size)
+    cdef Py_ssize_t left = tile.rows_x % lanes
     cdef int lowest = <int> (step.channels // step.blocks)
-    cdef Py_ssize_t left
     cdef Kept kept
     cdef const Kept *keep = NULL
     cdef const char *weights
     cdef const char *bias
     cdef char *out
     cdef Py_ssize_t b, m, height, k, taps, first, done
-    if head and end < plan.grid_x:
-        end += head - lanes
-    if begin == 0:
-        begin = head
-    left = (end - begin) % lanes
     if step.positions and is_few(left, lowest, kind) == is_few(left, lowest + 1, kind):
         kept.vectors = &memory[scratch + step.positions]
         kept.offsets = &table[step.column_offsets]
@@ -223,27 +200,25 @@ cdef void run_pointwise(
         weights = &packed[step.packed + first * step.taps * size]
         bias = &memory[step.bias + first * size]
         out = (output + step.out_offset + tile.image * step.out_image
-               + tile.group * step.out_group + m * step.out_channel)
-        done = end - begin
+               + tile.group * step.out_group + m * step.out_channel + tile.x * size)
+        done = tile.rows_x
         if not is_few(left, height, kind):
             done -= left
         k = 0
         while True:
             taps = min(step.taps - k, step.most)
             multiply_positions(
-                source + begin * size, &table[turns + k // step.most * (step.most + AHEAD)], taps,
-                weights + k * height * size, bias, out + begin * size, step.out_channel, done,
-                <int> height, k > 0, upcoming, keep, kind)
+                source, &table[turns + k // step.most * (step.most + AHEAD)], taps,
+                weights + k * height * size, bias, out, step.out_channel, done, <int> height,
+                k > 0, upcoming, keep, kind)
             k += taps
             if k >= step.taps:
                 break
-        if begin == head > 0:
-            multiply_positions(source, &table[step.offsets], step.taps, weights, bias, out,
-                               step.out_channel, lanes, <int> height, False, NULL, NULL, kind)
-        if begin + done < end:
-            k = (end - lanes) * size
-            multiply_positions(source + k, &table[step.offsets], step.taps, weights, bias, out + k,
-                               step.out_channel, lanes, <int> height, False, NULL, NULL, kind)
+        if done < tile.rows_x:
+            k = tile.rows_x - lanes
+            multiply_positions(
+                source + k * size, &table[step.offsets], step.taps, weights, bias,
+                out + k * size, step.out_channel, lanes, <int> height, False, NULL, NULL, kind)
         kept.again = True
 
 

@@ -40,7 +40,6 @@ from fastconv.engine.planning import (
 MOST_BETWEEN = 1 << 23
 #: Bytes of memory that hardware fetches ahead in, and finds without a further look-up.
 PAGE = 4096
-LINE = 64
 #: Output channels of a map that reads channels in place however far apart they are.
 FEW_OUTPUTS = min(kernels.ROWS, 8)
 #: Output channels of a map that only waits for memory, where a channel has so many bytes.
@@ -52,9 +51,8 @@ NEAR_BYTES = 7 * SCRATCH_BUDGET // 4 if kernels.VECTOR == 64 else 4 * SCRATCH_BU
 #: So many positions are worth weights in an order that takes longer to make; register tiles for
 #: fewer have rows whose weights are soon in order, and room for a position beside.
 MANY_POSITIONS, ROWS_OF_FEW = 128, 8
-#: Blocks of output channels that are worth keeping what the first of them reads; and the lowest
-#: ones whose wide register tiles are as wide as those of one row more.
-FEWEST_AGAIN, LOWEST_KEPT = 3, 7
+#: Blocks of output channels that are worth keeping what the first of them reads.
+FEWEST_AGAIN = 3
 #: How much more than the positions there are vectors may hold.
 MOST_EMPTY = 1.4
 #: The share of columns' taps that meet the input, up to which columns are parts of their own; and
@@ -353,8 +351,8 @@ def _pointwise(problem, threads, packed):
     if width < (1 if packed else 2) * MANY_POSITIONS:
         rows = min(rows, ROWS_OF_FEW)
     blocks = -(-step.outputs // rows)
-    lowest = step.outputs // blocks
     run = kernels.vectors(-(-step.outputs // blocks)) * kernels.VECTOR // size
+    alike = kernels.vectors(step.outputs // blocks) * kernels.VECTOR // size == run
     # Two tasks a thread. Where their rows would be short, threads that write side by side get
     # into each other's way: it is better that each has output channels to itself.
     parts, chunks = 2 * threads, 1
@@ -400,9 +398,9 @@ def _pointwise(problem, threads, packed):
         most=most,
     ).of_step(step)
     table += gather
+    # What register tiles load they find in whole cache lines, one after the other, when it is kept.
     end = layout.start
-    apart = problem.in_strides[2] % LINE
-    if apart and most == step.inputs and blocks >= chunks * FEWEST_AGAIN and lowest >= LOWEST_KEPT:
+    if most == step.inputs and blocks >= chunks * FEWEST_AGAIN and alike:
         each = each._replace(positions=end, column_offsets=len(table))
         table += [k * run * size for k in range(step.inputs)] + [0] * kernels.TABLE_SLACK
         # Two pairs of vectors take the place of three.
