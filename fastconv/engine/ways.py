@@ -44,10 +44,9 @@ PAGE = 4096
 FEW_OUTPUTS = min(kernels.ROWS, 8)
 #: Output channels of a map that only waits for memory, where a channel has so many bytes.
 FEWEST_OUTPUTS, LONG = 4, 8 * PAGE
-#: Input channels that are read in place for any number of output channels, and bytes of an image
-#: (shorter vectors: of all) that is, whatever their number.
-NEAR_INPUTS = 512 if kernels.VECTOR == 64 else kernels.VECTOR**2 // 16
-NEAR_BYTES = 7 * SCRATCH_BUDGET // 4 if kernels.VECTOR == 64 else 4 * SCRATCH_BUDGET
+#: Input channels that are read in place whatever they hold, and bytes of an image that is, however
+#: many they are.
+NEAR_INPUTS, NEAR_BYTES = 512, 7 * SCRATCH_BUDGET // 4
 #: So many positions are worth weights in an order that takes longer to make; register tiles for
 #: fewer have rows whose weights are soon in order, and room for a position beside.
 MANY_POSITIONS, ROWS_OF_FEW = 128, 8
@@ -301,9 +300,9 @@ def columns(problem):
 def _is_pointwise(problem):
     """Whether it is a linear map at each position that reads the input in place.
 
-    To few channels always. To more where channels are not on the same lines of the cache, and the
-    vectors are filled at the end; and where what is read again for each block of outputs comes in
-    good time: an image that the cache holds or, with AVX-512, channels that are not too many.
+    To few channels always. To more where channels are not on the same lines of the cache, vectors
+    are filled at the end, and what is read comes in good time: all of an image that the cache
+    holds, or channels that are not too many.
     """
     (step, *more) = problem.steps
     size = problem.dtype.itemsize
@@ -328,13 +327,6 @@ def _is_pointwise(problem):
         return True
     if channel % PAGE == 0:
         return False
-    if kernels.VECTOR < 64:
-        count = problem.images * problem.groups * problem.channels
-        return (
-            -width % lanes <= width / 50
-            and (2 * step.outputs <= step.inputs or step.inputs < NEAR_INPUTS)
-            and (channel <= PAGE or count * channel <= NEAR_BYTES)
-        )
     return filled(width, ROWS_OF_FEW, lanes) * lanes <= MOST_EMPTY * width and (
         step.inputs <= NEAR_INPUTS or step.inputs * channel <= NEAR_BYTES
     )
