@@ -346,12 +346,13 @@ def _pointwise(problem, threads, packed):
     run = kernels.vectors(-(-step.outputs // blocks)) * kernels.VECTOR // size
     alike = kernels.vectors(step.outputs // blocks) * kernels.VECTOR // size == run
     # Two tasks a thread. Where their rows would be short, threads that write side by side get
-    # into each other's way: it is better that each has output channels to itself.
+    # into each other's way: it is better that each has output channels to itself, the more so where
+    # there is hardly a run of the register tile for each.
     parts, chunks = 2 * threads, 1
     if threads == 1 or problem.images * problem.groups >= parts:
         parts = 1
     elif width * size < parts * PAGE // 2:
-        to_more = step.outputs > step.inputs and blocks >= parts
+        to_more = blocks >= parts and (step.outputs > step.inputs or width < 2 * parts * run)
         parts, chunks = (1, parts) if to_more else (2 * parts, 1)
     # Half of it is for the tile that is fetched meanwhile.
     most, longest = step.inputs, SCRATCH_BUDGET // 2 // (step.inputs * size)
