@@ -91,11 +91,12 @@ def _candidates(size, taps, first, count):
 
 
 @functools.lru_cache(1024)
-def plan(sizes, taps, first, counts, itemsize):
+def plan(sizes, taps, first, counts, itemsize, beside=1):
     """How to cut: microseconds by estimate, (outputs of a block, length) for each axis, folded.
 
-    Everything is a tuple with a number for each axis, but for the bytes of an element, and
-    whether lines are folded.
+    Everything is a tuple with a number for each axis, but for the bytes of an element, how many
+    such convolutions there are beside each other, of which the time is that of one, and whether
+    lines are folded.
     """
     best = math.inf, None, False
     axes = map(_candidates, sizes, taps, first, counts)
@@ -103,7 +104,10 @@ def plan(sizes, taps, first, counts, itemsize):
         lengths = [length for _, length in cut]
         blocks = math.prod(-(-n // block) for (block, _), n in zip(cut, counts, strict=True))
         lines = min(_together(lengths[0], itemsize), blocks) if len(cut) == 1 else 1
-        time = _CALL + _BLOCK * -(-blocks // lines)
+        calls = -(-blocks // lines)
+        part = min(_together(math.prod(lengths), itemsize), beside)
+        lines *= part
+        time = _CALL / beside + _BLOCK * calls / part
         time += (blocks + 0.5) * _microseconds(lengths, itemsize, lines)
         best = min(best, (time, cut, _folds(lengths, itemsize, lines)))
     return best
@@ -131,13 +135,13 @@ def convolve(array, kernel, out, first):
     """
     rank = len(first)
     sizes, taps, counts = (a.shape[-rank:] for a in (array, kernel, out))
-    _, cut, folded = plan(sizes, taps, first, counts, array.itemsize)
+    others = out.shape[:-rank]
+    _, cut, folded = plan(sizes, taps, first, counts, array.itemsize, math.prod(others))
     lengths = tuple(length for _, length in cut)
     work = _blocks
     if rank == 1 and cut[0][0] < counts[0]:
         work, kernel = _lines, kernel[..., None, :]
     # Where there is much beside these axes, a part of it after the other.
-    others = out.shape[:-rank]
     parts = [...]
     if others:
         each = math.prod(others[1:]) * math.prod(lengths) * array.itemsize

@@ -80,14 +80,22 @@ def reversed_conjugate(array, axes=None):
 # ---- How it is computed -------------------------------------------------------------
 
 
-def by_fft(sizes, taps, first, counts, dtype):
-    """Whether spectra are estimated to be faster than direct sums: a matter of shapes alone."""
+def by_fft(sizes, taps, first, counts, dtype, beside=1):
+    """Whether spectra are estimated to be faster than direct sums: a matter of shapes alone.
+
+    There are so many such sums beside each other.
+    """
     products = math.prod(taps) * math.prod(counts)
-    if products < _NEVER:
+    if products * beside < _NEVER:
         return False
     each = _PRODUCT * dtype.itemsize * (2 if dtype.kind == "c" else 1)
-    direct = (each * products + _TAP * math.prod(taps)) / 1000
-    return bool(overlap.plan(sizes, taps, first, counts, dtype.itemsize)[0] < direct)
+    direct = (each * products + _TAP * math.prod(taps) / beside) / 1000
+    return bool(overlap.plan(sizes, taps, first, counts, dtype.itemsize, beside)[0] < direct)
+
+
+def _beside(a, b, axes):
+    """How many sums there are along the axes."""
+    return 1 if axes is None else math.prod(shape_of(a, b, (1,) * len(axes), axes))
 
 
 def _floats(a, b, first, counts, axes, dtype, method):
@@ -98,7 +106,8 @@ def _floats(a, b, first, counts, axes, dtype, method):
     sizes, taps = _sizes(a, b, axes)
     if math.prod(taps) > math.prod(sizes):
         a, b, sizes, taps = b, a, taps, sizes
-    if method == "fft" or (method == "auto" and by_fft(sizes, taps, first, counts, dtype)):
+    beside = _beside(a, b, axes)
+    if method == "fft" or (method == "auto" and by_fft(sizes, taps, first, counts, dtype, beside)):
         result = np.empty(shape_of(a, b, counts, axes), dtype)
         arrays = a.astype(dtype, copy=False), b.astype(dtype, copy=False), result
         if axes is not None:
@@ -221,8 +230,9 @@ def convolve(a, b, window, axes, dtype, method) -> NDArray:
         a, b = b, a
     sizes, taps = _sizes(a, b, axes)
     points = 0
+    doubles = np.dtype(float)
     if method == "fft" or (
-        method == "auto" and by_fft(sizes, taps, first, counts, np.dtype(float))
+        method == "auto" and by_fft(sizes, taps, first, counts, doubles, _beside(a, b, axes))
     ):
         points = math.prod(n + k - 1 for n, k in zip(sizes, taps, strict=True))
 
