@@ -303,6 +303,38 @@ def test_pointwise_to_many_channels(rng, dtype):
         direct("conv2d", x, fastconv.pack(w), b)
 
 
+@pytest.mark.parametrize("outputs", [18, 21, 23, 24, 27, 29, 64, 75])
+@each_dtype
+def test_pointwise_from_what_is_kept(rng, dtype, outputs):
+    """Runs of wide register tiles, pairs, single vectors and single positions, of all heights."""
+    lanes = planning.kernels.VECTOR // dtype().itemsize
+    for vectors in (1, 2, 3, 4, 5, 7, 13):
+        for left in (0, 1, 3, lanes // 2):
+            width = vectors * lanes + left
+            x = crop(whole(rng, 2, 9, width, dtype=dtype))
+            w, b = whole(rng, outputs, 9, 1, dtype=dtype), whole(rng, outputs, dtype=dtype)
+            direct("conv1d", x, w, b)
+            direct("conv1d", x, fastconv.pack(w), b)
+
+
+@each_dtype
+def test_pointwise_in_threads(rng, dtype):
+    """Threads share positions or, if there are few, output channels."""
+    for inputs, outputs, width in ((200, 300, 50), (300, 200, 200), (64, 40, 3000)):
+        x, w = (
+            noise(rng, 2, inputs, width, dtype=dtype),
+            noise(rng, outputs, inputs, 1, dtype=dtype),
+        )
+        expected = fastconv.conv1d(x, w, method="direct")
+        for threads in (1, 2, 5):
+            with fastconv.num_threads(threads):
+                for weights in (w, fastconv.pack(w)):
+                    result = fastconv.conv1d(x, weights, method="direct")
+                    np.testing.assert_array_equal(result, expected)
+                    result = fastconv.conv1d(x[1], weights, method="direct")
+                    np.testing.assert_array_equal(result, expected[1])
+
+
 @pytest.mark.parametrize("outputs", [1, 2, 40])
 def test_last_tile_of_a_pointwise_map_has_a_vector(outputs):
     w = np.broadcast_to(np.float32(0), (outputs, 300, 1))

@@ -11,7 +11,7 @@ import scipy.signal
 
 import fastconv
 import fastconv.signal
-from fastconv import integers, overlap, problems
+from fastconv import integers, overlap, problems, sums
 from fastconv.arrays import call
 from fastconv.originals import original
 
@@ -527,6 +527,19 @@ def test_windows_of_spectra(size, taps, rng):
             assert overlap.convolve(a, b, out, (first,))
             scale = np.finfo(float).eps * 150 * np.linalg.norm(a) * np.linalg.norm(b)
             np.testing.assert_allclose(out, full[:, first : first + count], 0, scale)
+
+
+def test_lines_beside_each_other(rng):
+    """They share the calls of an FFT, which is worth fewer taps then."""
+    window = (150,), (1000,)
+    assert not sums.by_fft((1000,), (301,), *window, np.dtype(np.complex64))
+    assert sums.by_fft((1000,), (301,), *window, np.dtype(np.complex64), 200)
+    a, b = sample(rng, (200, 1000), "F"), sample(rng, (1, 301), "F")
+    result = fastconv.signal.fftconvolve(a, b, "same", axes=1)
+    scale = np.finfo("f").eps * 150 * np.linalg.norm(a[0]) * np.linalg.norm(b) * 2
+    for row, line in zip(result, a, strict=True):
+        expected = np.convolve(line.astype("D"), b[0], "same")
+        np.testing.assert_allclose(row, expected, 0, scale)
 
 
 @pytest.mark.parametrize("dtype", "fdFD")
