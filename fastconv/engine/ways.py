@@ -300,9 +300,9 @@ def columns(problem):
 def _is_pointwise(problem):
     """Whether it is a linear map at each position that reads the input in place.
 
-    To few channels always. To more where channels are not on the same lines of the cache, vectors
-    are filled at the end, and what is read comes in good time: all of an image that the cache
-    holds, or channels that are not too many.
+    To few channels always. To more where channels are not on the same lines of the cache, or what
+    is read is kept; where vectors are filled at the end, and what is read comes in good time: all
+    of an image that the cache holds, or channels that are not too many.
     """
     (step, *more) = problem.steps
     size = problem.dtype.itemsize
@@ -325,7 +325,7 @@ def _is_pointwise(problem):
         return False
     if step.outputs <= FEW_OUTPUTS:
         return True
-    if channel % PAGE == 0:
+    if channel % PAGE == 0 and step.outputs <= (FEWEST_AGAIN - 1) * kernels.ROWS:
         return False
     return filled(width, ROWS_OF_FEW, lanes) * lanes <= MOST_EMPTY * width and (
         step.inputs <= NEAR_INPUTS or step.inputs * channel <= NEAR_BYTES
