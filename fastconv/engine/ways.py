@@ -44,8 +44,8 @@ PAGE = 4096
 FEW_OUTPUTS = min(kernels.ROWS, 8)
 #: Output channels of a map that only waits for memory, where a channel has so many bytes.
 FEWEST_OUTPUTS, LONG = 4, 8 * PAGE
-#: Input channels that are read in place whatever they hold, and bytes of an image that is, however
-#: many they are.
+#: Input channels that are read again in place whatever they hold, and bytes of an image that is,
+#: however many they are.
 NEAR_INPUTS, NEAR_BYTES = 512, 7 * SCRATCH_BUDGET // 4
 #: So many positions are worth weights in an order that takes longer to make; register tiles for
 #: fewer have rows whose weights are soon in order, and room for a position beside.
@@ -300,9 +300,9 @@ def columns(problem):
 def _is_pointwise(problem):
     """Whether it is a linear map at each position that reads the input in place.
 
-    To few channels always. To more where channels are not on the same lines of the cache, or what
-    is read is kept; where vectors are filled at the end, and what is read comes in good time: all
-    of an image that the cache holds, or channels that are not too many.
+    To few channels always. To more where vectors are filled at the end and what is read is kept, or
+    else comes in good time: all of an image that the cache holds, or channels that are not too many
+    and not on the same lines of it.
     """
     (step, *more) = problem.steps
     size = problem.dtype.itemsize
@@ -325,10 +325,9 @@ def _is_pointwise(problem):
         return False
     if step.outputs <= FEW_OUTPUTS:
         return True
-    if channel % PAGE == 0 and step.outputs <= (FEWEST_AGAIN - 1) * kernels.ROWS:
-        return False
+    near = step.inputs <= NEAR_INPUTS or step.inputs * channel <= NEAR_BYTES
     return filled(width, ROWS_OF_FEW, lanes) * lanes <= MOST_EMPTY * width and (
-        step.inputs <= NEAR_INPUTS or step.inputs * channel <= NEAR_BYTES
+        step.outputs > (FEWEST_AGAIN - 1) * kernels.ROWS or (near and channel % PAGE != 0)
     )
 
 
