@@ -71,7 +71,9 @@ from fastconv.engine.separable cimport DOWN, separable_tile
 from fastconv.engine.simd cimport *
 from fastconv.engine.store cimport bands_to_output, multiply_to_output, store_panel
 from fastconv.engine.swapped cimport run_swapped
-from fastconv.engine.weights cimport lay_biases, pack_block, transform_block, weights_of
+from fastconv.engine.weights cimport (
+    gather, lay_biases, pack_block, transform_block, weights_of,
+)
 from fastconv.engine.windows cimport (
     Division, byte, bytes_across, bytes_of_plane, divides, means_of_line,
 )
@@ -172,7 +174,8 @@ cdef void run_pointwise(
 
     To few channels it is some inputs at a time, along all of the tile, so that memory is read
     in long runs. To many, the first ones keep what they have read, as the others had better have
-    it. What is left at the end is a vector that covers some positions again.
+    it. What is left at the end is a vector that covers some positions again. Weights that few tiles
+    read are packed near at hand.
     """
     cdef Py_ssize_t size = sizeof(real)
     cdef Py_ssize_t lanes = VECTOR_BYTES // size
@@ -181,6 +184,8 @@ cdef void run_pointwise(
                                + tile.group * plan.in_group + tile.x * size)
     cdef Py_ssize_t left = tile.rows_x % lanes
     cdef int lowest = <int> (step.channels // step.blocks)
+    cdef bint near = step.near and not (<Worker *> &memory[scratch]).prepared
+    cdef char *own = &memory[scratch + step.sums]
     cdef Kept kept
     cdef const Kept *keep = NULL
     cdef const char *weights
@@ -197,7 +202,12 @@ cdef void run_pointwise(
         m = part(b, step.blocks, step.channels)
         height = part(b + 1, step.blocks, step.channels) - m
         first = tile.group * step.channels + m
-        weights = &packed[step.packed + first * step.taps * size]
+        weights = own
+        if near:
+            gather(own, height * size, weights_of(operands, step, tile.group, m), table, 0,
+                   step.taps, step, height, kind)
+        else:
+            weights = &packed[step.packed + first * step.taps * size]
         bias = &memory[step.bias + first * size]
         out = (output + step.out_offset + tile.image * step.out_image
                + tile.group * step.out_group + m * step.out_channel + tile.x * size)

@@ -16,6 +16,7 @@ from fastconv import geometry
 from fastconv.engine.dispatch import kernels
 from fastconv.engine.planning import (
     MASKED,
+    NEAR_TILES,
     SCRATCH_BUDGET,
     VECTOR,
     WORKER_BYTES,
@@ -397,6 +398,9 @@ def _pointwise(problem, threads, packed):
         table += [k * run * size for k in range(step.inputs)] + [0] * kernels.TABLE_SLACK
         # Two pairs of vectors take the place of three.
         end = aligned(end + (tile[2] // run + 2) * step.inputs * run * size)
+    if problem.images * -(-width // tile[2]) <= NEAR_TILES:
+        each = each._replace(near=True, sums=end)
+        end = aligned(end + rows * step.inputs * size)
     axes = [axis(problem, a) for a in range(3)]
     biases = aligned(problem.groups * step.outputs * size)
     weights = problem.groups * step.outputs * step.inputs * size
