@@ -39,9 +39,10 @@ G. Many input channels may take turns in the scratch, in *parts*; their sums wai
    and a tile leaves out those that meet nothing else; so do swapped passes, of which there is one
    for each part of the columns between those where a tap comes in or goes out.
 H. Small filters of single channels (filter.pxd), pairs of lines on planes (separable.pxd), kernels
-   as large as the image (dots.pxd), and many linear maps at each position, read the input in place.
-   Small planes of single channels are transposed (interleaved.pxd). 3x3 kernels may take Winograd's
-   way (winograd.pxd).
+   as large as the image (dots.pxd), and linear maps at each position, read the input in place. The
+   first output channels of a map *keep* what their register tiles load, for the others, one tap
+   after the other in whole cache lines. Small planes of single channels are transposed
+   (interleaved.pxd). 3x3 kernels may take Winograd's way (winograd.pxd).
 
 All offsets and strides are in bytes, and all of them fit a Py_ssize_t: planning.py checks.
 """
@@ -443,7 +444,7 @@ cdef void look_ahead(
     reading the input is little beside it.
     """
     cdef Tile tile
-    upcoming.rows = 0
+    upcoming.left = 0
     if passes[0].form != DIRECT and passes[0].form != POINTWISE:
         return
     if (passes[0].taps != plan.channels or passes[0].most != plan.channels
@@ -459,7 +460,7 @@ cdef void look_ahead(
     upcoming.row = plan.stride_y * plan.in_y
     upcoming.lines = (tile.rows_x * plan.stride_x * plan.in_x + LINE - 1) // LINE
     upcoming.height = tile.rows_y
-    upcoming.rows = tile.rows_y * plan.channels
+    upcoming.rows = tile.rows_y * plan.channels - 1
     upcoming.at = upcoming.start
     upcoming.left = upcoming.lines
     upcoming.y = 0

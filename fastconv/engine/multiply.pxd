@@ -5,8 +5,7 @@ from fastconv.engine.simd cimport *
 
 
 cdef inline void next_row(Upcoming *upcoming) noexcept nogil:
-    """Go on to what is to be fetched after a row: the next one, if there is one."""
-    upcoming.at = upcoming.start
+    """Go on to the next row of what is to be fetched; no lines are left if there is none."""
     upcoming.left = 0
     if upcoming.rows == 0:
         return
@@ -41,11 +40,11 @@ cdef inline void multiply(
     cdef int i, j
     cdef const char *at
     cdef const char *weight
-    # In registers, as the next line to be fetched and how many of its row are left.
+    # The next line to be fetched, and how many of its row are left; 0 bytes on if none is.
     cdef const char *far = weights
     cdef Py_ssize_t left = 0
     cdef Py_ssize_t line = 0
-    if upcoming != NULL and upcoming.rows:
+    if upcoming != NULL and upcoming.left:
         far = upcoming.at
         left = upcoming.left
         line = LINE
@@ -71,10 +70,11 @@ cdef inline void multiply(
                 next_row(upcoming)
                 far = upcoming.at
                 left = upcoming.left
+                line = LINE if left else 0
             at = source + offsets[k]
             for j in range(WIDTH_OF(sizeof(rows), sizeof(span))):
                 LOAD(x[j], at + j * VECTOR_BYTES)
-            if kept != NULL:
+            if <int> sizeof(rows) <= ROWS_LIMIT and kept != NULL:
                 for j in range(WIDTH_OF(sizeof(rows), sizeof(span))):
                     STORE(kept + j * VECTOR_BYTES, x[j])
                 kept += to_tap
@@ -302,7 +302,7 @@ cdef inline void multiply_positions(
     cdef Py_ssize_t runs[3]
     cdef multiply_t tile
     cdef Py_ssize_t from_run, done
-    cdef int i, wide_one
+    cdef int i, each
     runs[0] = vectors // most
     runs[1] = 0
     done = vectors % most
@@ -321,13 +321,13 @@ cdef inline void multiply_positions(
         kept = keep.vectors
     for i in range(4):
         # Runs with a position beside, wide ones, pairs, single ones.
-        wide_one = most if i < 2 else 4 - i
+        each = most if i < 2 else 4 - i
         done = runs[max(i - 1, 0)]
         if i == 0:
             done = left if few and done >= left and (height == 7 or height == 8) else 0
         if not done:
             continue
-        from_run = taps * to_tap if again else wide_one * VECTOR_BYTES
+        from_run = taps * to_tap if again else each * VECTOR_BYTES
         if i == 0:
             if height == 7:
                 multiply_beside(source, places, taps, weights, bias, target, pitch, done, from_run,
@@ -351,7 +351,7 @@ cdef inline void multiply_positions(
             tile(source, places, taps, weights, bias, target, pitch, done, from_run, kept, to_tap,
                  resume, upcoming, NULL, NULL, NULL)
         source += done * from_run
-        target += done * wide_one * VECTOR_BYTES
+        target += done * each * VECTOR_BYTES
         if kept != NULL:
             kept += done * taps * to_tap
     if few:
