@@ -48,8 +48,8 @@ cdef struct Tile:
     Py_ssize_t z, y, x
     Py_ssize_t rows_z, rows_y, rows_x
 
-# What a thread will read next: cache lines along rows, `height` of each channel, which are `channel`
-# bytes apart. The next line is `at`, so many of its row are left, and so many rows after it.
+# What a thread will read next: cache lines along rows, `height` of each channel; channels are
+# `channel` bytes apart. The next line is `at`, so many of its row are left, and rows after it.
 cdef struct Upcoming:
     const char *at
     const char *start

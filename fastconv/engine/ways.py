@@ -51,8 +51,9 @@ NEAR_INPUTS, NEAR_BYTES = 512, 7 * SCRATCH_BUDGET // 4
 #: So many positions are worth weights in an order that takes longer to make; register tiles for
 #: fewer have rows whose weights are soon in order, and room for a position beside.
 MANY_POSITIONS, ROWS_OF_FEW = 128, 8
-#: Blocks of output channels that are worth keeping what the first of them reads.
-FEWEST_AGAIN = 3
+#: Blocks of output channels that are worth keeping what the first of them reads; and input channels
+#: that are not too many for it.
+FEWEST_AGAIN, MOST_KEPT = 3, 1 << 13
 #: How much more than the positions there are vectors may hold.
 MOST_EMPTY = 1.4
 #: The share of columns' taps that meet the input, up to which columns are parts of their own; and
@@ -326,9 +327,10 @@ def _is_pointwise(problem):
         return False
     if step.outputs <= FEW_OUTPUTS:
         return True
+    keeps = step.outputs > (FEWEST_AGAIN - 1) * kernels.ROWS and step.inputs <= MOST_KEPT
     near = step.inputs <= NEAR_INPUTS or step.inputs * channel <= NEAR_BYTES
     return filled(width, ROWS_OF_FEW, lanes) * lanes <= MOST_EMPTY * width and (
-        step.outputs > (FEWEST_AGAIN - 1) * kernels.ROWS or (near and channel % PAGE != 0)
+        keeps or (near and channel % PAGE != 0)
     )
 
 
@@ -344,7 +346,10 @@ def _pointwise(problem, threads, packed):
         rows = min(rows, ROWS_OF_FEW)
     blocks = -(-step.outputs // rows)
     run = kernels.vectors(-(-step.outputs // blocks)) * kernels.VECTOR // size
-    alike = kernels.vectors(step.outputs // blocks) * kernels.VECTOR // size == run
+    keeps = (
+        step.inputs <= MOST_KEPT
+        and kernels.vectors(step.outputs // blocks) * kernels.VECTOR // size == run
+    )
     # Two tasks a thread. Where their rows would be short, threads that write side by side get
     # into each other's way: it is better that each has output channels to itself, the more so where
     # there is hardly a run of the register tile for each.
@@ -393,7 +398,7 @@ def _pointwise(problem, threads, packed):
     table += gather
     # What register tiles load they find in whole cache lines, one after the other, when it is kept.
     end = layout.start
-    if most == step.inputs and blocks >= chunks * FEWEST_AGAIN and alike:
+    if keeps and most == step.inputs and blocks >= chunks * FEWEST_AGAIN:
         each = each._replace(positions=end, column_offsets=len(table))
         table += [k * run * size for k in range(step.inputs)] + [0] * kernels.TABLE_SLACK
         # Two pairs of vectors take the place of three.
