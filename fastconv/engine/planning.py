@@ -459,6 +459,10 @@ class _Costs:
         blocks = np.ceil(positions / height)
         vectors = kernels.turned_vectors(height)
         width = vectors * self.lanes
+        # All blocks are as high, or nearly: where that takes as many vectors, none is repeated.
+        turned = np.array([kernels.turned_vectors(h) for h in range(kernels.ROWS + 1)])
+        even = turned[(positions // blocks).astype(int)] == vectors
+        height = np.where(even, positions / blocks, height)
         scratch, lay_out = self.scratch / splits, self.lay_out
         # Of a map's channels each is read at a place of its own.
         alone = kernels.VECTOR == 64 and len(self.problem.steps[0].taps) == 1
@@ -468,13 +472,13 @@ class _Costs:
             # is near to what the one before has read, and so do sums that wait; but what all of a
             # tall tile read gets in the way of the weights. Planes are moved as a whole.
             scratch, waiting = scratch / 4, waiting / 4
-            loads, sums = 0.25 + 0.05 * max(height - 7, 0), 1.5 * splits + 5.5
+            loads, sums = 0.25 + 0.05 * np.maximum(height - 7, 0), 1.5 * splits + 5.5
             if self.problem.in_strides[5] == self.size:
                 lay_out = self.scratch / 24 + self.rows * 2
         products = height * vectors / 2
         if kernels.VECTOR < 64:
             # Of two multiply-adds a cycle, ten are under way at a time.
-            products = max(products, 5)
+            products = np.maximum(products, 5)
         multiply = 0.0
         for step in self.problem.steps:
             taps = step.inputs * len(step.taps)

@@ -309,7 +309,7 @@ typedef struct { char all[4]; } inner; /* as many, none of them masked */
 
 /* Turned, the rows are positions, and the vectors run over output channels. */
 #if VECTOR_REGISTERS == 32
-#define TURNED_VECTORS(rows) ((rows) >= 10 ? 2 : (rows) >= 7 ? 3 : 4)
+#define TURNED_VECTORS(rows) ((rows) >= 10 ? 2 : (rows) >= 8 ? 3 : 4)
 #else
 #define TURNED_VECTORS(rows) ((rows) >= 5 ? 2 : (rows) >= 3 ? 3 : 4)
 #endif
