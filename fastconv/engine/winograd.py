@@ -110,12 +110,14 @@ class _Choice:
         # Rows of tiles begin with a vector or, short ones, with a quarter of one.
         quarters = np.ceil(4 * x / lanes)
         transforms = np.where(quarters <= 3, np.ceil(y * quarters / 4), y * np.ceil(x / lanes))
-        lay_out = rows * (20 + TILE * x * size / 16) + reduction * transforms * 300
+        lay_out = rows * (20 + TILE * x * size / 16) + reduction * transforms * 400
+        # Weights that the caches do not hold come from memory, at a few bytes a cycle.
+        from_afar = weights / (4 if weights > 2 * CACHE else 32) + max(weights - 16 * CACHE, 0) / 10
         multiply = (
             PRODUCTS * step.outputs * reduction * filled(y * places, height, lanes) * 0.5
             + PRODUCTS * blocks * np.ceil(vectors / kernels.vectors(height)) * 30
-            + step.outputs * (vectors * 230 + y * TILE * (10 + x * size / 16))
-            + weights / (8 if weights > 2 * CACHE else 32)
+            + step.outputs * (vectors * 320 + y * TILE * (10 + x * size / 16))
+            + from_afar
             # Tiles that outgrow the second-level cache are read ahead well, up to a size.
             + np.maximum(seen - 6 * CACHE, 0) * blocks / 16
             + np.maximum(results - CACHE, 0) * blocks / 5
@@ -126,7 +128,8 @@ class _Choice:
         count = problem.images * problem.groups * problem.grid[0]
         count = count * np.ceil(grid[0] / y) * np.ceil(grid[1] / x)
         # Many transformed weights go to memory and come back, but for those of a single tile.
-        once = np.full(y.shape, problem.groups * weights / (2.4 if weights > 2 * CACHE else 6))
+        once = weights / (4 if weights > 2 * CACHE else 6) + max(weights - 64 * CACHE, 0) / 2
+        once = np.full(y.shape, problem.groups * once)
         if _block(reduction, size) <= NEAR:
             once[count == problem.groups] = problem.groups * weights / 6
         once = once / threads
@@ -151,7 +154,7 @@ def cycles(problem, packed):
     choice = _Choice(_tiled(parts[0]), reduction, 1)
     cycles = len(parts) * (choice.cycles - choice.once) + (0 if packed else choice.once)
     # Direct sums are counted at two vectors a cycle, which not all machines reach.
-    return 0.7 * cycles
+    return 0.75 * cycles
 
 
 def plan(problem, threads):
