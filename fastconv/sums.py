@@ -5,6 +5,7 @@ signal.py offers is a window of the full convolution of two arrays, and it is cu
 """
 
 import functools
+import itertools
 import math
 import operator
 
@@ -121,9 +122,7 @@ def _floats(a, b, first, counts, axes, dtype, method):
     others = broadcasting(a, b, axes)
     b = flipped(b, axes)
     if any(b.shape[i] > 1 for i in others):
-        if any(a.shape[i] > 1 for i in others):
-            return _each(a, b, first, counts, axes, others, dtype)
-        a, b = flipped(b, axes), flipped(a, axes)
+        return _each(a, b, first, counts, axes, others, dtype)
     return directly(a, np.squeeze(b, tuple(others)), first, counts, axes, dtype)
 
 
@@ -173,25 +172,48 @@ def directly(a, kernel, first, counts, axes, dtype):
 
 
 def _each(a, b, first, counts, axes, others, dtype):
-    """The same where each part of the array has a kernel of its own."""
-    result = np.empty(shape_of(a, b, counts, axes), dtype)
-    shape = [result.shape[i] for i in others]
-    parts = [np.moveaxis(c, others, range(len(others))) for c in (a, b, result)]
-    array, kernels = (np.broadcast_to(c, (*shape, *c.shape[len(shape) :])) for c in parts[:2])
-    if dtype.kind == "f" and len(axes) <= 3:
-        # Channels, with a group for each.
-        array, kernels = (c.reshape(-1, *c.shape[len(shape) :]) for c in (array, kernels))
-        channels = len(array)
-        array, pads = _pads(
-            array[None], kernels.shape[1:], first, counts, tuple(range(2, 2 + len(axes)))
+    """The same with many kernels, of one array or each of a part of its own."""
+    shape = [max(a.shape[i], b.shape[i]) for i in others]
+    a, b = (np.moveaxis(c, others, range(len(others))) for c in (a, b))
+    sizes, taps = (c.shape[len(others) :] for c in (a, b))
+    if a.size > math.prod(sizes):
+        a = np.broadcast_to(a, (*shape, *sizes))
+    arrays = a.reshape(-1, *sizes)
+    kernels = np.broadcast_to(b, (*shape, *taps)).reshape(-1, *taps)
+    if len(axes) <= 3:
+        result = _channels(arrays, kernels, first, counts, dtype)
+    else:
+        result = np.empty((len(kernels), *counts), dtype)
+        for array, kernel, out in zip(itertools.cycle(arrays), kernels, result, strict=False):
+            out[...] = directly(array, kernel, first, counts, None, dtype)
+    result = np.moveaxis(result.reshape(*shape, *counts), range(len(others)), others)
+    return np.ascontiguousarray(result)
+
+
+def _channels(arrays, kernels, first, counts, dtype):
+    """The same of one convolution's output channels, with a group for each of several arrays."""
+    arrays, kernels = (c.astype(dtype, copy=False) for c in (arrays, kernels))
+    if dtype.kind == "c":
+        # Real and imaginary parts are two channels of inputs, and two of outputs.
+        arrays = np.stack([arrays.real, arrays.imag], axis=1)
+        real, imaginary = kernels.real, kernels.imag
+        kernels = np.stack(
+            [np.stack([real, -imaginary], axis=1), np.stack([imaginary, real], axis=1)], axis=1
         )
-        operands = array.astype(dtype, copy=False), kernels[:, None].astype(dtype, copy=False)
-        parameters = (len(axes), 1, pads, 1, channels, "zeros")
-        sums = call(problems.convolution, NAMES, (*operands, None), parameters, None, "direct")
-        parts[2][...] = sums.reshape(parts[2].shape)
+    else:
+        arrays, kernels = arrays[:, None], kernels[:, None, None]
+    groups, inputs, *sizes = arrays.shape
+    count, outputs, _, *taps = kernels.shape
+    axes = tuple(range(2, 2 + len(sizes)))
+    array, pads = _pads(arrays.reshape(1, groups * inputs, *sizes), taps, first, counts, axes)
+    operands = array, kernels.reshape(count * outputs, inputs, *taps), None
+    parameters = (len(sizes), 1, pads, 1, groups, "zeros")
+    result = call(problems.convolution, NAMES, operands, parameters, None, "direct")
+    if dtype.kind != "c":
         return result
-    for index in np.ndindex(*shape):
-        parts[2][index] = directly(array[index], kernels[index], first, counts, None, dtype)
+    real, imaginary = result.reshape(count, 2, *counts).swapaxes(0, 1)
+    result = np.empty(real.shape, dtype)
+    result.real, result.imag = real, imaginary
     return result
 
 
