@@ -212,6 +212,7 @@ cdef inline void filter_tile(
     cdef char *target = (output + step.out_offset + tile.image * step.out_image
                          + tile.group * step.out_group + tile.z * step.out_z)
     cdef const char *rows[FILTER_ROWS]
+    cdef const char *starts[FILTER_ROWS]
     cdef const char *ends[FILTER_ROWS]
     cdef const char **given
     # Columns that continue a row: at -i, and at size_x + i.
@@ -227,10 +228,13 @@ cdef inline void filter_tile(
     cdef Py_ssize_t seen = 3 * plan.stride_y + step.kernel
     cdef Py_ssize_t strips = (tile.rows_x - 1) // wide_x
     cdef Py_ssize_t rest = tile.rows_x - strips * wide_x
+    # The first strip that reaches beyond the rows' ends, which is the last or the one before.
+    cdef Py_ssize_t ending = max(strips - (
+        strips * wide_x * plan.stride_x + step.first_x + step.kernel - 1 > plan.size_x), 0)
     cdef Py_ssize_t vectors = BAND_VECTORS
     cdef Py_ssize_t ahead = (step.first_y + seen) * plan.in_y
     cdef Py_ssize_t out_ahead = BAND * step.out_y
-    cdef Py_ssize_t at, line, row, strip, x, width, column, _g, i, j, m
+    cdef Py_ssize_t at, line, row, strip, x, width, column, _g, j, m
     cdef const char *at_row
     cdef const char *upcoming
     cdef const char *weights
@@ -243,7 +247,8 @@ cdef inline void filter_tile(
             after[j] = border_source(plan.size_x + j, plan.size_x, plan.border)
     if laid:
         for j in range(seen):
-            ends[j] = &memory[scratch + step.source + j * step.row_pitch]
+            starts[j] = &memory[scratch + step.source + j * step.row_pitch]
+            ends[j] = starts[j] + seen * step.row_pitch
     # Small planes are done before the hardware has seen where they lie.
     cdef bint small = plan.tiles_y == 1 and plan.size_y * plan.in_y <= SMALL
     if small:
@@ -269,6 +274,17 @@ cdef inline void filter_tile(
         weights = operands[step.operand] + tile.group * step.weight_outer
         bias = &memory[step.bias + tile.group * step.groups * step.channels * size]
         for _g in range(step.groups):
+            if laid:
+                # All at once: vectors that have just been stored are not there to load at once.
+                for j in range(seen):
+                    if ending > 0:
+                        lay_end(<char *> starts[j], rows[j], step.first_x,
+                                (wide_x - 1) * plan.stride_x + step.kernel, before, after, plan,
+                                kind)
+                    x = ending * wide_x
+                    lay_end(<char *> ends[j], rows[j], x * plan.stride_x + step.first_x,
+                            (tile.rows_x - x - 1) * plan.stride_x + step.kernel, before, after,
+                            plan, kind)
             for strip in range(strips + 1):
                 x = strip * wide_x
                 width = rest
@@ -276,7 +292,7 @@ cdef inline void filter_tile(
                 j = 2
                 if strip < strips:
                     width = wide_x
-                    band = middle if laid or 0 < strip < strips - 1 else first
+                    band = middle if laid or 0 < strip < ending else first
                     j = min(strip, 1)
                 if small or plan.far:
                     fetch(upcoming + x * plan.stride_x * size, BAND * plan.stride_y, plan.in_y,
@@ -285,12 +301,11 @@ cdef inline void filter_tile(
                     fetch(out + out_ahead + x * size, BAND, step.out_y, width * size)
                 given = rows
                 column = x * plan.stride_x + step.first_x
-                if laid and (strip == 0 or strip >= strips - 1):
+                if laid and strip >= ending:
                     given = ends
-                    for i in range(seen):
-                        lay_end(<char *> ends[i], rows[i], column,
-                                (width - 1) * plan.stride_x + step.kernel, before, after, plan,
-                                kind)
+                    column = (strip - ending) * wide_x * plan.stride_x
+                elif laid and strip == 0:
+                    given = starts
                     column = 0
                 for m in range(step.channels):
                     band(given, column * size,

@@ -470,11 +470,11 @@ def _filter(problem, threads):
         rows = -(-rows // kernels.BAND_ROWS) * kernels.BAND_ROWS
     tile = (1, min(rows, height), width)
     layout = Buffer(aligned(WORKER_BYTES), (True,) * 3, 1, 0, 0, 0, 0)
-    # A row of zeros, as wide as the input and what is loaded beside it; then ends of rows.
+    # A row of zeros, as wide as the input and what is loaded beside it; then both ends of rows.
     ends = layout.start + aligned((problem.sizes[2] + 2 * side) * size + 9 * VECTOR)
-    pitch = aligned(kernels.STRIP * problem.stride[2] + side * size + kernels.VECTOR)
+    pitch = aligned(2 * kernels.STRIP * problem.stride[2] + side * size + kernels.VECTOR)
     seen = (kernels.BAND_ROWS - 1) * problem.stride[1] + side
-    end = ends + seen * pitch
+    end = ends + 2 * seen * pitch
     axes = [axis(problem, a) for a in range(3)]
     table = [r for a in axes for r in a.residues]
     each = Pass(
