@@ -7,11 +7,14 @@ those of geometry.PADDING_MODES; `fill` is what stands around the array where th
 import functools
 import math
 import operator
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastconv import correlation, engine, geometry, problems
-from fastconv.arrays import call
+from fastconv.arrays import ONLY, call
 from fastconv.engine import planning
 from fastconv.engine.dispatch import kernels
 from fastconv.engine.threads import get_num_threads, team_started
@@ -56,6 +59,32 @@ _RUNNING, _RUNNING_BESIDE, _RUNNING_PLANES = 15, 3, 7
 _name = functools.cache(operator.attrgetter("name"))
 
 
+class Single(NamedTuple):
+    """What is one call of the engine, for arrays of one shape and dtype."""
+
+    describe: Callable[..., Any]
+    names: tuple[str, ...]
+    weights: tuple[NDArray[Any], ...]
+    parameters: tuple[Any, ...]
+    #: In which order the engine has the axes of arrays.
+    axes: list[int]
+    dtype: np.dtype[Any]
+    method: Any
+    #: As which arrays are taken, if they are contiguous, to have fewer axes.
+    shape: tuple[int, ...] | None = None
+
+    def run(self, array, out=None):
+        """The result, in an array of its own or in `out`."""
+        result = np.empty(array.shape, self.dtype) if out is None else out
+        given, into = array, result
+        if self.shape is not None:
+            given, into = given.reshape(self.shape), into.reshape(self.shape)
+        operands = given.transpose(self.axes), *self.weights
+        into = into.transpose(self.axes)
+        call(self.describe, self.names, operands, self.parameters, into, self.method, self.dtype)
+        return result
+
+
 # ---- Lines --------------------------------------------------------------------------
 
 
@@ -66,34 +95,45 @@ def _long_last(shape):
     return [*range(last), *range(last + 1, len(shape)), last]
 
 
-def line(array, weights, axis, pads, border, fill, out, dilation=1, bias=None):
+def line(array, weights, axis, pads, border, fill, out, dilation=1, bias=None, remember=None):
     """One pass along an axis, computed in the dtype of the weights."""
     stored = None if out.dtype == weights.dtype else _name(out.dtype)
-    parameters = (*pads, border, stored, dilation)
-    given, target, along = array, out, axis
-    if array.ndim > 1 and array.flags.c_contiguous and out.flags.c_contiguous:
-        # Two axes are faster than three, and more are too many.
-        before, after = math.prod(array.shape[:axis]), math.prod(array.shape[axis + 1 :])
-        outer = () if before == 1 < after else (before,)
-        inner = () if after == 1 else (after,)
-        along = len(outer)
-        given, target = (a.reshape((*outer, a.shape[axis], *inner)) for a in (array, out))
-    if given.ndim <= 3:
-        axes = _long_last(given.shape)
-        given, target, along = given.transpose(axes), target.transpose(axes), axes.index(along)
-    if given.ndim > 3:
-        lifted = [np.moveaxis(a, axis, -1) for a in (array, out)]
-        indices = np.ndindex(lifted[0].shape[:-3])
-        parts = [(lifted[0][where], lifted[1][where]) for where in indices]
-        along = 2
-    else:
-        parts = [(given, target)]
+    contiguous = array.flags.c_contiguous and out.flags.c_contiguous
+    filled = border == "zeros" and fill != 0
+    parameters = pads, border, stored, dilation
+    parts = [(array, out)]
+    single = _line(array.shape, axis, contiguous, weights, bias, parameters)
+    if single is None:
+        array, into = (np.moveaxis(a, axis, -1) for a in (array, out))
+        parts = [(array[where], into[where]) for where in np.ndindex(array.shape[:-3])]
+        single = _line(array.shape[-3:], 2, False, weights, bias, parameters)
+    elif remember and not filled:
+        remember(single)
     for part, into in parts:
-        operands = part, weights, bias
-        call(problems.line, _NAMES, operands, (along, *parameters), into, "auto", weights.dtype)
-    if border == "zeros" and fill != 0:
+        single.run(part, into)
+    if filled:
         _add_fill(out, weights, axis, pads, fill)
     return out
+
+
+def _line(shape, axis, contiguous, weights, bias, parameters):
+    """A pass as a call of the engine, which takes three axes; None if it has more."""
+    taken = None
+    if len(shape) > 1 and contiguous:
+        # Two axes are faster than three, and more are too many.
+        before, after = math.prod(shape[:axis]), math.prod(shape[axis + 1 :])
+        outer = () if before == 1 < after else (before,)
+        inner = () if after == 1 else (after,)
+        taken = *outer, -1, *inner
+        shape, axis = (*outer, shape[axis], *inner), len(outer)
+    if len(shape) > 3:
+        return None
+    axes = _long_last(shape)
+    pads, *others = parameters
+    parameters = axes.index(axis), *pads, *others
+    return Single(
+        problems.line, _NAMES, (weights, bias), parameters, axes, weights.dtype, "auto", taken
+    )
 
 
 def _add_fill(result, weights, axis, pads, fill):
@@ -110,10 +150,11 @@ def _add_fill(result, weights, axis, pads, fill):
     ends[..., high:] += outside[high:]
 
 
-def lines(array, passes, dtype, out, fill):
+def lines(array, passes, dtype, out, fill, remember=None):
     """One pass after the other, each (axis, weights, pads, border), computed in `dtype`.
 
-    `out` may be of integers: what the last pass computes is cast to them.
+    `out` may be of integers: what the last pass computes is cast to them. If all is one call of
+    the engine, whatever is in the array, `remember` is told.
     """
     result = np.empty(array.shape, dtype) if out is None else out
     if dtype.kind == "c":
@@ -124,18 +165,11 @@ def lines(array, passes, dtype, out, fill):
     means = len(passes) == 2 and all(_is_mean(array, w, _NESTED_PLANES) for _, w, *_ in passes)
     if means and planes(array, passes, fill, result):
         return result
-    chained, beside = _chained(array, passes, fill) if len(passes) > 1 else (None, None)
-    if chained:
-        given, into = array, result
-        if beside is None:
-            axes = _long_last(array.shape)
-            given, into = array.transpose(axes), result.transpose(axes)
-            chained = [chained[axis] for axis in axes]
-        operands = (given, *(_of_dtype(w, dtype) for _, w, *_ in chained))
-        stored = None if result.dtype == dtype else _name(result.dtype)
-        parameters = (tuple(pads for *_, pads, _ in chained), chained[0][-1], stored, beside)
-        call(problems.lines, _LINES[: len(operands)], operands, parameters, into, dtype=dtype)
-        return result
+    single = _chain(array.shape, passes, dtype, result.dtype, fill)
+    if single:
+        if remember and not means:
+            remember(single)
+        return single.run(array, result)
     # In turn, so that the last pass writes the result, unless something is added to that.
     late = result.dtype != dtype and (fill != 0 or _is_box(array, passes[-1][1]))
     last = np.empty(array.shape, dtype) if late else result
@@ -150,7 +184,9 @@ def lines(array, passes, dtype, out, fill):
         if _is_box(array, weights):
             array = box(array, weights, axis, *border, fill, dtype, into)
         else:
-            array = line(array, _of_dtype(weights, dtype), axis, *border, fill, into)
+            told = remember if len(passes) == 1 else None
+            weights = _of_dtype(weights, dtype)
+            array = line(array, weights, axis, *border, fill, into, remember=told)
     for workspace in workspaces:
         engine.given_back(workspace)
     return cast(last, result.dtype, result) if late else result
@@ -216,21 +252,32 @@ def _of_dtype(weights, dtype):
     return _single(weights.tobytes()) if dtype == _FLOAT32 else weights
 
 
-def _chained(array, passes, fill):
-    """The passes by their axes, if they can and should be one call; and the axis they leave out.
+def _chain(shape, passes, dtype, stored, fill):
+    """The passes as one call over one tile after the other, if they can and should be one.
 
-    That one, as the colours of an image, has images side by side.
+    An axis that they leave out, as the colours of an image, has images side by side.
     """
-    most = _CHAINED.get(len(passes), 0)
-    border = passes[0][-1]
-    others = set(range(array.ndim)) - {axis for axis, *_ in passes}
-    if len(passes) + len(others) != array.ndim or len(others) > 1:
-        return None, None
+    most, border = _CHAINED.get(len(passes), 0), passes[0][-1]
+    if not most:
+        return None
+    others = set(range(len(shape))) - {axis for axis, *_ in passes}
+    if len(passes) + len(others) != len(shape) or len(others) > 1:
+        return None
     if any(each[1].size > most or each[-1] != border for each in passes):
-        return None, None
+        return None
     if border == "zeros" and fill != 0:
-        return None, None
-    return sorted(passes, key=lambda each: each[0]), next(iter(others), None)
+        return None
+    axes, beside = list(range(len(shape))), next(iter(others), None)
+    along = {each[0]: each for each in passes}
+    if beside is None:
+        axes = _long_last(shape)
+    chained = [along[axis] for axis in axes if axis != beside]
+    weights = tuple([_of_dtype(w, dtype) for _, w, *_ in chained])
+    kept = None if stored == dtype else _name(stored)
+    parameters = tuple([pads for *_, pads, _ in chained]), border, kept, beside
+    return Single(
+        problems.lines, _LINES[: len(weights) + 1], weights, parameters, axes, dtype, ONLY
+    )
 
 
 # ---- Boxes --------------------------------------------------------------------------
@@ -493,11 +540,11 @@ def sources(size, pads, border):
 # ---- Kernels ------------------------------------------------------------------------
 
 
-def kernel(array, weights, pads, border, fill, dtype, out=None, method="auto"):
+def kernel(array, weights, pads, border, fill, dtype, out=None, method="auto", remember=None):
     """Any kernel of the rank of the array, of float64 or complex128, computed in `dtype`.
 
     Weights that are zero are left out, whatever they meet: NaN times zero is nothing. Where that
-    cannot be and matters, the answer is None.
+    cannot be and matters, the answer is None. `remember` is told as by `lines`.
     """
     axes = [a for a, k in enumerate(weights.shape) if k > 1]
     kept = np.count_nonzero(weights)
@@ -511,18 +558,22 @@ def kernel(array, weights, pads, border, fill, dtype, out=None, method="auto"):
         if factors:
             passes = [(axis, w, pads[axis], border) for axis, w in factors.items()]
             if len(passes) == 1 or border != "zeros" or fill == 0:
-                return lines(array, passes, dtype, out, fill)
+                return lines(array, passes, dtype, out, fill, remember)
     weights = weights.astype(dtype if weights.dtype.kind == "c" else correlation.real_of(dtype))
     if dtype.kind == "f" and array.ndim <= 3 and (border != "zeros" or fill == 0):
-        result = np.empty(array.shape, dtype) if out is None else out
         axes = _long_last(array.shape)
-        array, weights, into = (a.transpose(axes) for a in (array, weights, result))
-        stored = None if into.dtype == dtype else _name(into.dtype)
-        parameters = (tuple(pads[axis] for axis in axes), border, stored)
+        weights = weights.transpose(axes)
+        stored = None if out is None or out.dtype == dtype else _name(out.dtype)
+        parameters = (tuple([pads[axis] for axis in axes]), border, stored)
         if sparse and kept > 1 and weights.size <= _SPARSE:
             parameters = (*parameters, (weights != 0).tobytes())
             sparse, method = False, "direct"
-        call(problems.correlation, _NAMES, (array, weights, None), parameters, into, method, dtype)
+        single = Single(
+            problems.correlation, _NAMES, (weights, None), parameters, axes, dtype, method
+        )
+        if remember and not sparse:
+            remember(single)
+        result = single.run(array, out)
     else:
         result = correlation.correlate(
             array, weights, pads, border, fill=fill, dtype=dtype, out=out, method=method

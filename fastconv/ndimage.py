@@ -35,6 +35,7 @@ _Floats: TypeAlias = float | Sequence[float]
 _Derivative: TypeAlias = Callable[..., NDArray[Any]]
 #: (axis, weights, what the border adds before and after, border).
 _Pass: TypeAlias = tuple[int, NDArray[Any], tuple[int, int], str]
+_Key: TypeAlias = tuple[Any, ...] | None
 
 #: SciPy's modes among ours.
 _BORDERS = {
@@ -68,11 +69,20 @@ class _Operation:
     dtype: np.dtype[Any] | None = None
     #: Where the result may be written at once.
     out: NDArray[Any] | None = None
+    #: What another call like this one is known by.
+    key: _Key = None
 
     @property
     def stored(self) -> np.dtype[Any]:
         """What sums are cast to, if to integers."""
         return np.dtype(np.uint8) if self.target.kind == "b" else self.target.newbyteorder("=")
+
+    def remember(self, single: filtering.Single) -> None:
+        """All of this call was one of the engine: so are others like it."""
+        if self.key is not None and single.dtype == self.target:
+            if len(_singles) >= _MOST_SINGLES:
+                _singles.clear()
+            _singles[self.key] = single
 
     def result(self, values: NDArray[Any] | None) -> NDArray[Any] | None:
         """What the caller gets."""
@@ -85,6 +95,26 @@ class _Operation:
                 return values.astype(self.target)
             np.copyto(self.output, values, casting="unsafe")
         return self.output
+
+
+#: What calls were, by their keys; forgotten all together when there are too many.
+_singles: dict[_Key, filtering.Single] = {}
+_MOST_SINGLES = 256
+
+
+def _again(name: str, input: Any, output: Any, *arguments: Any) -> tuple[_Key, NDArray[Any] | None]:
+    """What a call is known by, if it is a plain one, and its result if there was one like it."""
+    if output is not None or type(input) is not np.ndarray or not input.dtype.isnative:
+        return None, None
+    # 1, 1.0 and True are alike, but SciPy does not take each of them.
+    kinds = [tuple(map(type, a)) if type(a) is tuple else type(a) for a in arguments]
+    key = name, input.shape, input.flags.c_contiguous, input.dtype, arguments, tuple(kinds)
+    try:
+        single = _singles.get(key)
+    except TypeError:
+        # Not hashable.
+        return None, None
+    return key, single and single.run(input)
 
 
 #: Kinds and sizes of dtypes that are computed with; those with little precision are True.
@@ -102,6 +132,7 @@ def _operation(
     cval: Any,
     dtype: DTypeLike | None,
     complex_weights: bool = False,
+    key: _Key = None,
 ) -> _Operation | None:
     given = array.dtype
     accumulator = None if dtype is None else np.dtype(dtype)
@@ -150,7 +181,7 @@ def _operation(
     if target.char not in (_COMPLEX if complex_result else _REALS):
         return None
     narrow = (narrow and target.char in "fF") if accumulator is None else accumulator.char in "fF"
-    made = _Operation(array, out, target, cval, _FLOATS[complex_result, narrow])
+    made = _Operation(array, out, target, cval, _FLOATS[complex_result, narrow], key=key)
     if (
         out is not None
         and target == made.dtype
@@ -169,6 +200,8 @@ _FLOATS: dict[tuple[bool, bool], np.dtype[Any]] = {
 }
 
 
+#: The most weights of a kernel by which calls are known.
+_SMALL = 1 << 10
 #: Products that are so few that nothing is to be saved but the time to look at the arguments.
 _LITTLE = 1 << 16
 #: Below how many elements SciPy takes less time than to plan a call, of floats and of others.
@@ -176,8 +209,8 @@ _FEW_FOR_KERNEL, _FEW_OTHERS_FOR_KERNEL = 0, 1200
 #: Of arrays beyond three axes, in products.
 _FEW_BEYOND_KERNELS = 1 << 17
 _FEW_FOR_GAUSSIAN, _FEW_OTHERS_FOR_GAUSSIAN = 0, 2048
-_FEW_FOR_DIFFERENCE, _FEW_OTHERS_FOR_DIFFERENCE = 2048, 3072
-_FEW_FOR_LAPLACE, _FEW_OTHERS_FOR_LAPLACE = 512, 2048
+_FEW_FOR_DIFFERENCE, _FEW_OTHERS_FOR_DIFFERENCE = 0, 3072
+_FEW_FOR_LAPLACE, _FEW_OTHERS_FOR_LAPLACE = 0, 2048
 _FEW_FOR_MEAN, _FEW_OTHERS_FOR_MEAN = 4096, 4096
 #: The same for a single line of running sums, each of which waits for the one before.
 _FEW_FOR_RUNNING_MEAN = 1 << 16
@@ -256,7 +289,9 @@ def _passes(operation: _Operation | None, passes: list[_Pass] | None) -> NDArray
         with np.errstate(invalid="ignore"):
             values = filtering.integer_lines(array, passes, operation.stored, fill)
     else:
-        values = filtering.lines(array, passes, operation.dtype, operation.out, fill)
+        values = filtering.lines(
+            array, passes, operation.dtype, operation.out, fill, operation.remember
+        )
     return operation.result(values)
 
 
@@ -460,6 +495,14 @@ def _filtered(
     convolution: bool,
 ) -> NDArray[Any] | None:
     array, kernel = np.asarray(input), np.asarray(weights)
+    key = None
+    if kernel.size <= _SMALL:
+        known = kernel.shape, kernel.dtype, kernel.tobytes()
+        key, result = _again(
+            "kernel", input, output, known, mode, cval, origin, axes, dtype, convolution
+        )
+        if result is not None:
+            return result
     border = _border(mode)
     along = _axes(axes, array.ndim)
     if border is None or along is None or not kernel.size or kernel.ndim != len(along):
@@ -467,7 +510,7 @@ def _filtered(
     kind = kernel.dtype.kind
     if kind not in "fiubc":
         return None
-    operation = _operation(array, output, cval, dtype, kind == "c")
+    operation = _operation(array, output, cval, dtype, kind == "c", key)
     sequences = _each(len(along), origin)
     if operation is None or sequences is None:
         return None
@@ -493,7 +536,10 @@ def _filtered(
         with np.errstate(invalid="ignore"):
             values = filtering.integer_kernel(array, kernel, pads, border, fill, operation.stored)
     else:
-        values = filtering.kernel(array, kernel, pads, border, fill, operation.dtype, operation.out)
+        values = filtering.kernel(
+            array, kernel, pads, border, fill, operation.dtype, operation.out,
+            remember=operation.remember,
+        )  # fmt: skip
     return operation.result(values)
 
 
@@ -565,13 +611,19 @@ def _along(
     dtype: DTypeLike | None,
 ) -> NDArray[Any] | None:
     array = np.asarray(input)
+    key = None
+    if weights.size <= _SMALL:
+        known = weights.shape, weights.dtype, weights.tobytes()
+        key, result = _again("line", input, output, known, axis, mode, cval, origin, dtype)
+        if result is not None:
+            return result
     border = _border(mode)
     along = _axis(axis, array.ndim)
     pads = _pads(weights.size, origin)
     kind = weights.dtype.kind
     if border is None or along is None or pads is None or weights.ndim != 1 or kind not in "fiubc":
         return None
-    operation = _operation(array, output, cval, dtype, kind == "c")
+    operation = _operation(array, output, cval, dtype, kind == "c", key)
     if kind != "c":
         weights = weights.astype(np.float64, copy=False)
         return _passes(operation, [(along, weights, pads, border)])
@@ -818,9 +870,14 @@ def gaussian_filter(
         else _axes(axes, array.ndim)
     )
     if along is not None:
+        key, result = _again(
+            "gaussian", input, output, sigma, order, mode, cval, truncate, radius, axes, dtype
+        )
+        if result is not None:
+            return result
         passes = _gaussian_passes(along, truncate, sigma, order, mode, radius)
         if passes:
-            result = _passes(_operation(array, output, cval, dtype), passes)
+            result = _passes(_operation(array, output, cval, dtype, key=key), passes)
     if result is None:
         result = _scipy(
             "gaussian_filter",
@@ -1145,6 +1202,9 @@ def _averaged(
     origin: Any,
     dtype: DTypeLike | None,
 ) -> NDArray[Any] | None:
+    key, result = _again("uniform", array, output, along, size, mode, cval, origin, dtype)
+    if result is not None:
+        return result
     sequences = _each(len(along), size, origin, mode)
     if sequences is None:
         return None
@@ -1159,7 +1219,7 @@ def _averaged(
             return None
         if taps > 1:
             passes.append((axis, filtering.box_weights(taps), pads, border))
-    operation = _operation(array, output, cval, dtype)
+    operation = _operation(array, output, cval, dtype, key=key)
     if operation is None or operation.dtype is not None or not passes:
         return _passes(operation, passes)
     values = filtering.integer_boxes(operation.array, passes, operation.stored, operation.fill)
@@ -1230,7 +1290,9 @@ def _edges(
     """A difference along an axis, smoothed along the others; of SciPy's name."""
     result = None
     if not _few(input, dtype, _FEW_FOR_DIFFERENCE, _FEW_OTHERS_FOR_DIFFERENCE):
-        result = _smoothed_difference(smooth, input, axis, output, mode, cval, dtype)
+        key, result = _again(name, input, output, axis, mode, cval, dtype)
+        if result is None:
+            result = _smoothed_difference(smooth, input, axis, output, mode, cval, dtype, key)
     if result is None:
         result = _scipy(name, input, axis, output, mode, cval)
     return result
@@ -1244,6 +1306,7 @@ def _smoothed_difference(
     mode: Any,
     cval: Any,
     dtype: DTypeLike | None,
+    key: _Key,
 ) -> NDArray[Any] | None:
     array = np.asarray(input)
     along = _axis(axis, array.ndim)
@@ -1257,7 +1320,7 @@ def _smoothed_difference(
         if border is None:
             return None
         passes.append((a, smooth if passes else _DIFFERENCE, (1, 1), border))
-    return _passes(_operation(array, output, cval, dtype), passes)
+    return _passes(_operation(array, output, cval, dtype, key=key), passes)
 
 
 def sobel(
@@ -1371,6 +1434,9 @@ def _laplace(
     dtype: DTypeLike | None,
 ) -> NDArray[Any] | None:
     """All derivatives at once, where all of what SciPy does in between can be left out."""
+    key, result = _again("laplace", array, output, mode, cval, axes, dtype)
+    if result is not None:
+        return result
     along = _axes(axes, array.ndim)
     border = _border(mode)
     if not along or border is None or array.ndim > 3:
@@ -1378,7 +1444,7 @@ def _laplace(
     if isinstance(output, np.ndarray) and np.may_share_memory(output, array):
         # SciPy's second derivative is that of the first, then.
         return None
-    operation = _operation(array, output, cval, dtype)
+    operation = _operation(array, output, cval, dtype, key=key)
     if operation is None:
         return None
     # SciPy casts each derivative to integers: the same, if nothing wraps around or all does.
@@ -1395,8 +1461,9 @@ def _laplace(
         values = filtering.integer_kernel(array, weights, pads, border, fill, operation.stored)
     else:
         values = filtering.kernel(
-            array, weights, pads, border, fill, operation.dtype, operation.out
-        )
+            array, weights, pads, border, fill, operation.dtype, operation.out,
+            remember=operation.remember,
+        )  # fmt: skip
     return operation.result(values)
 
 

@@ -21,6 +21,7 @@ direct sums, whichever method was chosen.
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
 import timeit
@@ -720,6 +721,20 @@ def _sum2d(
         and "e" not in (in1.dtype.char, in2.dtype.char)
     ):
         return scipy_signal(name, in1, in2, mode, boundary, fill)
+    if (
+        type(in1) is type(in2) is np.ndarray
+        and type(mode) is type(boundary) is str
+        and dtype is out is None
+        and type(fill) is int
+        and fill == 0
+    ):
+        plain = _plain2d(name, in1.shape, in2.shape, in1.dtype, in2.dtype, mode, boundary)
+        if plain is not None:
+            kernel = in2 if name == "correlate2d" else sums.flipped(in2)
+            found: NDArray[Any] = correlation.correlate(
+                in1, kernel, *plain, dtype=in1.dtype, method="direct"
+            )
+            return found
     a, b = array_of(in1), array_of(in2)
     ours = _usable(a, b) and a.ndim == 2 and mode in _MODES and isinstance(boundary, str)
     border = _BORDERS.get(boundary) if ours else None
@@ -750,6 +765,31 @@ def _sum2d(
     else:
         found = sums.bordered(a, b, window, border, fill, result)
     return _finished(found, out)
+
+
+@functools.lru_cache(maxsize=256)
+def _plain2d(
+    name: str, sizes: tuple[int, ...], taps: tuple[int, ...], dtype: np.dtype[Any],
+    kernel_dtype: np.dtype[Any], mode: str, boundary: str,
+) -> tuple[tuple[tuple[int, int], ...], str] | None:  # fmt: skip
+    """The border of a plain image that meets a smaller kernel directly: how wide, and which.
+
+    None where there is more to be seen to.
+    """
+    border = _BORDERS.get(boundary)
+    if border is None or mode not in _MODES or dtype != kernel_dtype or dtype.char not in "fd":
+        return None
+    if not len(sizes) == len(taps) == 2 or any(map(operator.gt, taps, sizes)) or 0 in taps:
+        return None
+    first, counts = sums.window(sizes, taps, mode)
+    if name == "correlate2d" and mode == "same":
+        first = tuple([k // 2 for k in taps])
+    if not dtype.isnative or math.prod(taps) * math.prod(counts) <= _FEW_2D["f"]:
+        return None
+    if math.prod(counts) <= sums.FEW_SUMS or sums.by_fft(sizes, taps, first, counts, dtype):
+        return None
+    pads = tuple(map(sums.around, sizes, taps, first, counts))
+    return pads, "zeros" if mode == "valid" else border
 
 
 def _fits(fill: complex, dtype: np.dtype[Any]) -> bool:

@@ -24,7 +24,7 @@ NAMES = ("input", "weight", "bias")
 #: Fewer products than these are never worth a Fourier transform.
 _NEVER = 1 << 20
 #: Few sums, of so many products, that are not worth a plan.
-_FEW_SUMS, _LONG_SUM = 16, 512
+FEW_SUMS, _LONG_SUM = 16, 512
 #: Nanoseconds for each product and byte of an element, computed directly; for each tap, once.
 _PRODUCT, _TAP = 0.008, 30
 
@@ -51,10 +51,10 @@ def window(sizes, taps, mode):
 def pads(taps, mode):
     """What a border adds to an array that is nowhere smaller than the kernel: the same for all."""
     first, counts = window(taps, taps, mode)
-    return tuple(map(_around, taps, taps, first, counts))
+    return tuple(map(around, taps, taps, first, counts))
 
 
-def _around(size, taps, first, count):
+def around(size, taps, first, count):
     """What outputs `first` and on see before the first and after the last element of an axis."""
     return taps - 1 - first, first + count - size
 
@@ -146,7 +146,7 @@ def _pads(a, taps, first, counts, axes):
     pads = []
     for axis, k, f, count in zip(axes or range(a.ndim), taps, first, counts, strict=True):
         size = a.shape[axis]
-        before, after = _around(size, k, f, count)
+        before, after = around(size, k, f, count)
         if before < 0 or after < 0:
             seen = slice(max(-before, 0), min(size, size + after))
             a = a[(slice(None),) * axis + (seen,)]
@@ -159,7 +159,7 @@ def directly(a, kernel, first, counts, axes, dtype):
     a, pads = _pads(a, kernel.shape, first, counts, axes)
     if (
         a.dtype == kernel.dtype == dtype
-        and math.prod(counts) <= _FEW_SUMS
+        and math.prod(counts) <= FEW_SUMS
         and kernel.size >= _LONG_SUM
         and a.ndim == kernel.ndim
         and not any(map(any, pads))

@@ -890,3 +890,35 @@ def test_means_of_bytes(size, mode, cval):
             expected = scipys.uniform_filter1d(array, size, axis, **options)
             result = ndimage.uniform_filter1d(array, size, axis, **options)
             np.testing.assert_array_equal(result, expected)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("name", "arguments", "others"),
+    [
+        ("correlate", (np.ones((5, 5)) + np.eye(5),), (np.ones((5, 5)) - np.eye(5),)),
+        ("convolve", (np.diag([1.0, 0.0, 3.0]),), (np.diag([2.0, 0.0, 3.0]),)),
+        ("correlate1d", ([1.0, 2.0, 4.0], 0), ([1.0, 2.0, 4.0], 1)),
+        ("gaussian_filter", (1.5,), (1.5, (0, 1))),
+        ("gaussian_filter1d", (2.0, 0), (2.0, 1)),
+        ("uniform_filter", (3,), ((3, 5),)),
+        ("sobel", (0,), (1,)), ("prewitt", (-1,), (0,)),
+        ("laplace", (None, "wrap"), (None, "nearest")),
+    ],
+)  # fmt: skip
+def test_calls_like_one_before(name, arguments, others, dtype):
+    """What is remembered of a call is not of its numbers, nor of another call."""
+    function, expected = getattr(ndimage, name), getattr(scipys, name)
+    first, second = sample((70, 90), dtype), sample((70, 90), dtype)[::-1] * 2
+    scale = 40 * np.finfo(dtype).eps * np.abs(first).max() * 100
+    for array, values in itertools.product((first, second, first.T, second.T), (arguments, others)):
+        for _ in range(2):
+            np.testing.assert_allclose(function(array, *values), expected(array, *values), 0, scale)
+
+
+def test_a_call_like_one_before_but_for_a_type():
+    image = sample((60, 60), np.float32)
+    ndimage.gaussian_filter(image, 1.0, radius=(2, 2))
+    for radius in ((2.0, 2.0), 2.0):
+        with pytest.raises(ValueError, match="Radius must be a nonnegative integer"):
+            ndimage.gaussian_filter(image, 1.0, radius=radius)
