@@ -68,14 +68,16 @@ class Single(NamedTuple):
     parameters: tuple[Any, ...]
     #: In which order the engine has the axes of arrays.
     axes: list[int]
+    #: To compute in, and of the result.
     dtype: np.dtype[Any]
-    method: Any
+    stored: np.dtype[Any]
+    method: Any = ONLY
     #: As which arrays are taken, if they are contiguous, to have fewer axes.
     shape: tuple[int, ...] | None = None
 
     def run(self, array, out=None):
         """The result, in an array of its own or in `out`."""
-        result = np.empty(array.shape, self.dtype) if out is None else out
+        result = np.empty(array.shape, self.stored) if out is None else out
         given, into = array, result
         if self.shape is not None:
             given, into = given.reshape(self.shape), into.reshape(self.shape)
@@ -97,16 +99,16 @@ def _long_last(shape):
 
 def line(array, weights, axis, pads, border, fill, out, dilation=1, bias=None, remember=None):
     """One pass along an axis, computed in the dtype of the weights."""
-    stored = None if out.dtype == weights.dtype else _name(out.dtype)
     contiguous = array.flags.c_contiguous and out.flags.c_contiguous
     filled = border == "zeros" and fill != 0
-    parameters = pads, border, stored, dilation
+    parameters = *pads, border, _kept(out.dtype, weights.dtype), dilation
     parts = [(array, out)]
-    single = _line(array.shape, axis, contiguous, weights, bias, parameters)
+    operands = weights, bias
+    single = _line(array.shape, axis, contiguous, operands, parameters, out.dtype)
     if single is None:
         array, into = (np.moveaxis(a, axis, -1) for a in (array, out))
         parts = [(array[where], into[where]) for where in np.ndindex(array.shape[:-3])]
-        single = _line(array.shape[-3:], 2, False, weights, bias, parameters)
+        single = _line(array.shape[-3:], 2, False, operands, parameters, out.dtype)
     elif remember and not filled:
         remember(single)
     for part, into in parts:
@@ -116,7 +118,12 @@ def line(array, weights, axis, pads, border, fill, out, dilation=1, bias=None, r
     return out
 
 
-def _line(shape, axis, contiguous, weights, bias, parameters):
+def _kept(stored, dtype):
+    """The name of a dtype that results are stored in, if they are not computed in it."""
+    return None if stored == dtype else _name(stored)
+
+
+def _line(shape, axis, contiguous, operands, parameters, stored):
     """A pass as a call of the engine, which takes three axes; None if it has more."""
     taken = None
     if len(shape) > 1 and contiguous:
@@ -129,11 +136,9 @@ def _line(shape, axis, contiguous, weights, bias, parameters):
     if len(shape) > 3:
         return None
     axes = _long_last(shape)
-    pads, *others = parameters
-    parameters = axes.index(axis), *pads, *others
-    return Single(
-        problems.line, _NAMES, (weights, bias), parameters, axes, weights.dtype, "auto", taken
-    )
+    parameters = axes.index(axis), *parameters
+    dtype = operands[0].dtype
+    return Single(problems.line, _NAMES, operands, parameters, axes, dtype, stored, "auto", taken)
 
 
 def _add_fill(result, weights, axis, pads, fill):
@@ -273,11 +278,10 @@ def _chain(shape, passes, dtype, stored, fill):
         axes = _long_last(shape)
     chained = [along[axis] for axis in axes if axis != beside]
     weights = tuple([_of_dtype(w, dtype) for _, w, *_ in chained])
-    kept = None if stored == dtype else _name(stored)
-    parameters = tuple([pads for *_, pads, _ in chained]), border, kept, beside
-    return Single(
-        problems.lines, _LINES[: len(weights) + 1], weights, parameters, axes, dtype, ONLY
-    )
+    pads = tuple([pads for *_, pads, _ in chained])
+    parameters = pads, border, _kept(stored, dtype), beside
+    names = _LINES[: len(weights) + 1]
+    return Single(problems.lines, names, weights, parameters, axes, dtype, stored)
 
 
 # ---- Boxes --------------------------------------------------------------------------
@@ -563,13 +567,14 @@ def kernel(array, weights, pads, border, fill, dtype, out=None, method="auto", r
     if dtype.kind == "f" and array.ndim <= 3 and (border != "zeros" or fill == 0):
         axes = _long_last(array.shape)
         weights = weights.transpose(axes)
-        stored = None if out is None or out.dtype == dtype else _name(out.dtype)
-        parameters = (tuple([pads[axis] for axis in axes]), border, stored)
+        stored = dtype if out is None else out.dtype
+        parameters = (tuple([pads[axis] for axis in axes]), border, _kept(stored, dtype))
         if sparse and kept > 1 and weights.size <= _SPARSE:
             parameters = (*parameters, (weights != 0).tobytes())
             sparse, method = False, "direct"
+        operands = weights, None
         single = Single(
-            problems.correlation, _NAMES, (weights, None), parameters, axes, dtype, method
+            problems.correlation, _NAMES, operands, parameters, axes, dtype, stored, method
         )
         if remember and not sparse:
             remember(single)
@@ -706,12 +711,15 @@ def _parts(numbers):
     return parts
 
 
-def integer_lines(array, passes, dtype, fill):
+def integer_lines(array, passes, dtype, fill, remember=None):
     """Passes that each cast to an integer dtype; None if SciPy had better compute them."""
+    if array.itemsize > 2:
+        # How is a matter of how large they are.
+        remember = None
     weights = tuple(w.tobytes() for _, w, *_ in passes)
     compute = _exact_lines(weights, _largest(array), fill, dtype)
     if compute:
-        return lines(array, passes, compute, np.empty(array.shape, dtype), fill)
+        return lines(array, passes, compute, np.empty(array.shape, dtype), fill, remember)
     workspaces = []
     outputs = _outputs(len(passes), array.shape, dtype, workspaces)
     for each, w, out in zip(passes, weights, outputs, strict=True):
@@ -761,8 +769,10 @@ def _symmetry(weights):
     return 0
 
 
-def integer_kernel(array, weights, pads, border, fill, dtype):
+def integer_kernel(array, weights, pads, border, fill, dtype, remember=None):
     """Any kernel, cast to an integer dtype; None if SciPy had better compute it."""
+    if array.itemsize > 2:
+        remember = None
     compute, fits, factors = _way(
         weights.tobytes(), weights.shape, _largest(array), fill, dtype,
         array.size * weights.size > 1 << 16,
@@ -774,8 +784,8 @@ def integer_kernel(array, weights, pads, border, fill, dtype):
     out = np.empty(array.shape, dtype)
     if factors and (border != "zeros" or fill == 0):
         passes = [(axis, w, pads[axis], border) for axis, w in factors.items()]
-        return lines(array, passes, compute, out, fill)
-    return kernel(array, weights, pads, border, fill, compute, out, method="direct")
+        return lines(array, passes, compute, out, fill, remember)
+    return kernel(array, weights, pads, border, fill, compute, out, "direct", remember)
 
 
 @functools.lru_cache(maxsize=256)

@@ -79,7 +79,7 @@ class _Operation:
 
     def remember(self, single: filtering.Single) -> None:
         """All of this call was one of the engine: so are others like it."""
-        if self.key is not None and single.dtype == self.target:
+        if self.key is not None and single.stored == self.target:
             if len(_singles) >= _MOST_SINGLES:
                 _singles.clear()
             _singles[self.key] = single
@@ -104,7 +104,16 @@ _MOST_SINGLES = 256
 
 def _again(name: str, input: Any, output: Any, *arguments: Any) -> tuple[_Key, NDArray[Any] | None]:
     """What a call is known by, if it is a plain one, and its result if there was one like it."""
-    if output is not None or type(input) is not np.ndarray or not input.dtype.isnative:
+    if type(input) is not np.ndarray or not input.dtype.isnative:
+        return None, None
+    if output is not None and not (
+        type(output) is np.ndarray
+        and output.dtype == input.dtype
+        and output.shape == input.shape
+        and output.flags.c_contiguous
+        and output.flags.behaved
+        and not np.may_share_memory(output, input)
+    ):
         return None, None
     # 1, 1.0 and True are alike, but SciPy does not take each of them.
     kinds = [tuple(map(type, a)) if type(a) is tuple else type(a) for a in arguments]
@@ -114,7 +123,7 @@ def _again(name: str, input: Any, output: Any, *arguments: Any) -> tuple[_Key, N
     except TypeError:
         # Not hashable.
         return None, None
-    return key, single and single.run(input)
+    return key, single and single.run(input, output)
 
 
 #: Kinds and sizes of dtypes that are computed with; those with little precision are True.
@@ -177,7 +186,7 @@ def _operation(
     if target.char in _INTEGERS:
         if given.char not in _INTEGERS or complex_result:
             return None
-        return _Operation(array, out, target, cval)
+        return _Operation(array, out, target, cval, key=key)
     if target.char not in (_COMPLEX if complex_result else _REALS):
         return None
     narrow = (narrow and target.char in "fF") if accumulator is None else accumulator.char in "fF"
@@ -287,7 +296,9 @@ def _passes(operation: _Operation | None, passes: list[_Pass] | None) -> NDArray
     fill = operation.fill if any(border == "zeros" for *_, border in passes) else 0.0
     if operation.dtype is None:
         with np.errstate(invalid="ignore"):
-            values = filtering.integer_lines(array, passes, operation.stored, fill)
+            values = filtering.integer_lines(
+                array, passes, operation.stored, fill, operation.remember
+            )
     else:
         values = filtering.lines(
             array, passes, operation.dtype, operation.out, fill, operation.remember
@@ -534,7 +545,9 @@ def _filtered(
     array, fill = operation.array, operation.fill if border == "zeros" else 0.0
     if operation.dtype is None:
         with np.errstate(invalid="ignore"):
-            values = filtering.integer_kernel(array, kernel, pads, border, fill, operation.stored)
+            values = filtering.integer_kernel(
+                array, kernel, pads, border, fill, operation.stored, operation.remember
+            )
     else:
         values = filtering.kernel(
             array, kernel, pads, border, fill, operation.dtype, operation.out,
@@ -1458,7 +1471,9 @@ def _laplace(
     pads = tuple((1, 1) if a in along else (0, 0) for a in range(array.ndim))
     array, fill = operation.array, operation.fill if border == "zeros" else 0.0
     if operation.dtype is None:
-        values = filtering.integer_kernel(array, weights, pads, border, fill, operation.stored)
+        values = filtering.integer_kernel(
+            array, weights, pads, border, fill, operation.stored, operation.remember
+        )
     else:
         values = filtering.kernel(
             array, weights, pads, border, fill, operation.dtype, operation.out,
