@@ -157,15 +157,18 @@ def _as_real(array, kernel, out, rank):
         # Both parts are images.
         array, out = (np.moveaxis(_parts(a[..., None], -1), -1, 0) for a in (array, out))
         return array, kernel, out
-    real, imaginary = kernel.real, kernel.imag
-    weight = [real, imaginary]
     if array.dtype.kind == "c":
-        weight = [
-            np.concatenate([real, -imaginary], 1),
-            np.concatenate([imaginary, real], 1),
-        ]
-        array = _channels(array, rank)
-    return array, np.concatenate(weight, 0), _channels(out, rank)
+        array, kernel = _channels(array, rank), of_parts(kernel, rank)
+    else:
+        kernel = np.concatenate([kernel.real, kernel.imag], 0)
+    return array, kernel, _channels(out, rank)
+
+
+def of_parts(kernel, rank):
+    """A complex kernel (..., outputs, inputs, taps) as a real one, from and to both parts."""
+    real, imaginary = kernel.real, kernel.imag
+    rows = [np.concatenate(row, -rank - 1) for row in ((real, -imaginary), (imaginary, real))]
+    return np.concatenate(rows, -rank - 2)
 
 
 def _channels(array, rank):

@@ -713,9 +713,6 @@ def _parts(numbers):
 
 def integer_lines(array, passes, dtype, fill, remember=None):
     """Passes that each cast to an integer dtype; None if SciPy had better compute them."""
-    if array.itemsize > 2:
-        # How is a matter of how large they are.
-        remember = None
     weights = tuple(w.tobytes() for _, w, *_ in passes)
     compute = _exact_lines(weights, _largest(array), fill, dtype)
     if compute:
@@ -771,8 +768,6 @@ def _symmetry(weights):
 
 def integer_kernel(array, weights, pads, border, fill, dtype, remember=None):
     """Any kernel, cast to an integer dtype; None if SciPy had better compute it."""
-    if array.itemsize > 2:
-        remember = None
     compute, fits, factors = _way(
         weights.tobytes(), weights.shape, _largest(array), fill, dtype,
         array.size * weights.size > 1 << 16,

@@ -100,9 +100,13 @@ class _Operation:
 #: What calls were, by their keys; forgotten all together when there are too many.
 _singles: dict[_Key, filtering.Single] = {}
 _MOST_SINGLES = 256
+#: The most weights by which they are known.
+_SMALL = 1 << 10
 
 
-def _again(name: str, input: Any, output: Any, *arguments: Any) -> tuple[_Key, NDArray[Any] | None]:
+def _again(
+    name: str, input: Any, output: Any, *arguments: Any, weights: NDArray[Any] | None = None
+) -> tuple[_Key, NDArray[Any] | None]:
     """What a call is known by, if it is a plain one, and its result if there was one like it."""
     if type(input) is not np.ndarray or not input.dtype.isnative:
         return None, None
@@ -115,6 +119,10 @@ def _again(name: str, input: Any, output: Any, *arguments: Any) -> tuple[_Key, N
         and not np.may_share_memory(output, input)
     ):
         return None, None
+    if weights is not None:
+        if weights.size > _SMALL:
+            return None, None
+        arguments = *arguments, weights.shape, weights.dtype, weights.tobytes()
     # 1, 1.0 and True are alike, but SciPy does not take each of them.
     kinds = [tuple(map(type, a)) if type(a) is tuple else type(a) for a in arguments]
     key = name, input.shape, input.flags.c_contiguous, input.dtype, arguments, tuple(kinds)
@@ -186,7 +194,8 @@ def _operation(
     if target.char in _INTEGERS:
         if given.char not in _INTEGERS or complex_result:
             return None
-        return _Operation(array, out, target, cval, key=key)
+        # How larger integers are computed is a matter of the numbers.
+        return _Operation(array, out, target, cval, key=key if array.itemsize <= 2 else None)
     if target.char not in (_COMPLEX if complex_result else _REALS):
         return None
     narrow = (narrow and target.char in "fF") if accumulator is None else accumulator.char in "fF"
@@ -209,8 +218,6 @@ _FLOATS: dict[tuple[bool, bool], np.dtype[Any]] = {
 }
 
 
-#: The most weights of a kernel by which calls are known.
-_SMALL = 1 << 10
 #: Products that are so few that nothing is to be saved but the time to look at the arguments.
 _LITTLE = 1 << 16
 #: Below how many elements SciPy takes less time than to plan a call, of floats and of others.
@@ -506,14 +513,11 @@ def _filtered(
     convolution: bool,
 ) -> NDArray[Any] | None:
     array, kernel = np.asarray(input), np.asarray(weights)
-    key = None
-    if kernel.size <= _SMALL:
-        known = kernel.shape, kernel.dtype, kernel.tobytes()
-        key, result = _again(
-            "kernel", input, output, known, mode, cval, origin, axes, dtype, convolution
-        )
-        if result is not None:
-            return result
+    key, result = _again(
+        "kernel", input, output, mode, cval, origin, axes, dtype, convolution, weights=kernel
+    )
+    if result is not None:
+        return result
     border = _border(mode)
     along = _axes(axes, array.ndim)
     if border is None or along is None or not kernel.size or kernel.ndim != len(along):
@@ -624,12 +628,9 @@ def _along(
     dtype: DTypeLike | None,
 ) -> NDArray[Any] | None:
     array = np.asarray(input)
-    key = None
-    if weights.size <= _SMALL:
-        known = weights.shape, weights.dtype, weights.tobytes()
-        key, result = _again("line", input, output, known, axis, mode, cval, origin, dtype)
-        if result is not None:
-            return result
+    key, result = _again("line", input, output, axis, mode, cval, origin, dtype, weights=weights)
+    if result is not None:
+        return result
     border = _border(mode)
     along = _axis(axis, array.ndim)
     pads = _pads(weights.size, origin)

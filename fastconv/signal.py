@@ -738,7 +738,7 @@ def _sum2d(
     a, b = array_of(in1), array_of(in2)
     ours = _usable(a, b) and a.ndim == 2 and mode in _MODES and isinstance(boundary, str)
     border = _BORDERS.get(boundary) if ours else None
-    window = sums.window(a.shape, b.shape, mode) if border else None
+    window = _window2d(name, a.shape, b.shape, mode) if border else None
     if window is None or type(fill) not in (int, float, complex):
         return _scipy(name, in1, in2, mode, boundary, fill, dtype=dtype, out=out)
     result = _accumulator(np.promote_types(a.dtype, b.dtype), dtype)
@@ -751,8 +751,6 @@ def _sum2d(
     sizes, taps = a.shape, b.shape
     if name == "correlate2d":
         b = sums.reversed_conjugate(b)
-        if mode == "same":
-            window = tuple([k // 2 for k in taps]), sizes
     if border == "zeros" and result.kind in "iu":
         fill = int(fill)
     elif fill.imag:
@@ -765,6 +763,13 @@ def _sum2d(
     else:
         found = sums.bordered(a, b, window, border, fill, result)
     return _finished(found, out)
+
+
+def _window2d(name: str, sizes: tuple[int, ...], taps: tuple[int, ...], mode: str) -> Any:
+    """As sums.window, but for where 'same' begins in a correlation."""
+    if name == "correlate2d" and mode == "same":
+        return tuple([k // 2 for k in taps]), sizes
+    return sums.window(sizes, taps, mode)
 
 
 @functools.lru_cache(maxsize=256)
@@ -781,9 +786,7 @@ def _plain2d(
         return None
     if not len(sizes) == len(taps) == 2 or any(map(operator.gt, taps, sizes)) or 0 in taps:
         return None
-    first, counts = sums.window(sizes, taps, mode)
-    if name == "correlate2d" and mode == "same":
-        first = tuple([k // 2 for k in taps])
+    first, counts = _window2d(name, sizes, taps, mode)
     if not dtype.isnative or math.prod(taps) * math.prod(counts) <= _FEW_2D["f"]:
         return None
     if math.prod(counts) <= sums.FEW_SUMS or sums.by_fft(sizes, taps, first, counts, dtype):

@@ -192,16 +192,12 @@ def _each(a, b, first, counts, axes, others, dtype):
 
 def _channels(arrays, kernels, first, counts, dtype):
     """The same of one convolution's output channels, with a group for each of several arrays."""
+    arrays, kernels = arrays[:, None], kernels[:, None, None]
     arrays, kernels = (c.astype(dtype, copy=False) for c in (arrays, kernels))
     if dtype.kind == "c":
         # Real and imaginary parts are two channels of inputs, and two of outputs.
-        arrays = np.stack([arrays.real, arrays.imag], axis=1)
-        real, imaginary = kernels.real, kernels.imag
-        kernels = np.stack(
-            [np.stack([real, -imaginary], axis=1), np.stack([imaginary, real], axis=1)], axis=1
-        )
-    else:
-        arrays, kernels = arrays[:, None], kernels[:, None, None]
+        arrays = np.concatenate([arrays.real, arrays.imag], axis=1)
+        kernels = correlation.of_parts(kernels, len(counts))
     groups, inputs, *sizes = arrays.shape
     count, outputs, _, *taps = kernels.shape
     axes = tuple(range(2, 2 + len(sizes)))
