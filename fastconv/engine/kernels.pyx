@@ -173,64 +173,71 @@ cdef void run_pointwise(
 ) noexcept nogil:
     """A linear map at each position, in one tile; the input is read in place.
 
-    To few channels it is some inputs at a time, along all of the tile, so that memory is read
-    in long runs. To many, the first ones keep what they have read, as the others had better have
-    it. What is left at the end is a vector that covers some positions again. Weights that few tiles
-    read are packed near at hand.
+    Of inputs it is some at a time: for few channels, so that memory is read in long runs along all
+    of the tile; for many, so that what the first ones have read and kept, as the others had better
+    have it, stays near. Sums wait in the output. What is left at the end is a vector that covers
+    some positions again. Weights that few tiles read are packed near at hand.
     """
     cdef Py_ssize_t size = sizeof(real)
     cdef Py_ssize_t lanes = VECTOR_BYTES // size
-    cdef Py_ssize_t turns = step.offsets + step.taps
+    cdef const Py_ssize_t *turn = &table[step.offsets + step.taps]
     cdef const char *source = (operands[0] + tile.image * plan.in_image
                                + tile.group * plan.in_group + tile.x * size)
     cdef Py_ssize_t left = tile.rows_x % lanes
+    cdef Py_ssize_t again = (tile.rows_x - lanes) * size
     cdef int lowest = <int> (step.channels // step.blocks)
     cdef bint near = step.near and not (<Worker *> &memory[scratch]).prepared
     cdef char *own = &memory[scratch + step.sums]
+    cdef char *panel = &memory[scratch + plan.panel]
     cdef Kept kept
     cdef const Kept *keep = NULL
     cdef const char *weights
     cdef const char *bias
     cdef char *out
-    cdef Py_ssize_t b, m, height, k, taps, first, done
+    cdef Py_ssize_t b, m, height, k, taps, first, done, i
     if step.positions and is_few(left, lowest, kind) == is_few(left, lowest + 1, kind):
         kept.vectors = &memory[scratch + step.positions]
         kept.offsets = &table[step.column_offsets]
-        kept.again = False
         keep = &kept
-    for b in range(part(tile.chunk, plan.chunks, step.blocks),
-                   part(tile.chunk + 1, plan.chunks, step.blocks)):
-        m = part(b, step.blocks, step.channels)
-        height = part(b + 1, step.blocks, step.channels) - m
-        first = tile.group * step.channels + m
-        weights = own
-        if near:
-            gather(own, height * size, weights_of(operands, step, tile.group, m), table, 0,
-                   step.taps, step, height, kind)
-        else:
-            weights = &packed[step.packed + first * step.taps * size]
-        bias = &memory[step.bias + first * size]
-        out = (output + step.out_offset + tile.image * step.out_image
-               + tile.group * step.out_group + m * step.out_channel + tile.x * size)
-        done = tile.rows_x
-        if not is_few(left, height, kind):
-            done -= left
-        k = 0
-        while True:
-            taps = min(step.taps - k, step.most)
+    k = 0
+    while k < step.taps:
+        taps = min(step.taps - k, step.most)
+        kept.again = False
+        for b in range(part(tile.chunk, plan.chunks, step.blocks),
+                       part(tile.chunk + 1, plan.chunks, step.blocks)):
+            m = part(b, step.blocks, step.channels)
+            height = part(b + 1, step.blocks, step.channels) - m
+            first = tile.group * step.channels + m
+            weights = own
+            if near:
+                gather(own, height * size, weights_of(operands, step, tile.group, m), table, k,
+                       taps, step, height, kind)
+            else:
+                weights = &packed[step.packed + (first * step.taps + k * height) * size]
+            bias = &memory[step.bias + first * size]
+            out = (output + step.out_offset + tile.image * step.out_image
+                   + tile.group * step.out_group + m * step.out_channel + tile.x * size)
+            done = tile.rows_x
+            if not is_few(left, height, kind):
+                done -= left
+            if done < tile.rows_x and k:
+                # Sums as they were: those of some positions wait twice.
+                for i in range(height):
+                    memcpy(panel + i * VECTOR_BYTES, out + again + i * step.out_channel,
+                           VECTOR_BYTES)
             multiply_positions(
-                source, &table[turns + k // step.most * (step.most + AHEAD)], taps,
-                weights + k * height * size, bias, out, step.out_channel, done, <int> height,
+                source, turn, taps, weights, bias, out, step.out_channel, done, <int> height,
                 k > 0, upcoming, keep, kind)
-            k += taps
-            if k >= step.taps:
-                break
-        if done < tile.rows_x:
-            k = tile.rows_x - lanes
-            multiply_positions(
-                source + k * size, &table[step.offsets], step.taps, weights, bias,
-                out + k * size, step.out_channel, lanes, <int> height, False, NULL, NULL, kind)
-        kept.again = True
+            if done < tile.rows_x:
+                multiply_positions(
+                    source + again, turn, taps, weights, bias, panel, VECTOR_BYTES, lanes,
+                    <int> height, k > 0, NULL, NULL, kind)
+                for i in range(height):
+                    memcpy(out + again + i * step.out_channel, panel + i * VECTOR_BYTES,
+                           VECTOR_BYTES)
+            kept.again = True
+        k += taps
+        turn += step.most + AHEAD
 
 
 cdef bint reaches(
@@ -447,7 +454,8 @@ cdef void look_ahead(
     upcoming.left = 0
     if passes[0].form != DIRECT and passes[0].form != POINTWISE:
         return
-    if (passes[0].taps != plan.channels or passes[0].most != plan.channels
+    if (passes[0].taps != plan.channels
+            or passes[0].most != plan.channels and not passes[0].positions
             or plan.in_x != sizeof(real) or plan.tile_z > 1):
         return
     find_tile(&tile, place, plan)

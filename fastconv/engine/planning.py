@@ -119,6 +119,7 @@ class Pass(NamedTuple):
     first_y: int = 0
     first_x: int = 0
     line: bool = False
+    by_rows: bool = False
     sums: int = 0
     sums_pitch: int = 0
     apart: bool = False
@@ -355,6 +356,17 @@ def filled(positions, height, lanes):
     return whole + np.where(few, alone, left > 0)
 
 
+def by_rows(columns, pitch, taps, height, lanes):
+    """Whether rows of whole vectors had better go to the output one by one.
+
+    They need no panel, and what lies between them is not computed; but vectors that do not fill
+    a wide tile take longer.
+    """
+    alone = columns / lanes
+    alone = alone + 0.4 * (-alone % kernels.vectors(height))
+    return (columns % lanes == 0) & (alone * taps <= pitch / lanes * (taps + 4) + 12)
+
+
 class _Costs:
     """Rough cycles for one tile and for the whole call, for many tiles (z, y, x) at once.
 
@@ -411,10 +423,9 @@ class _Costs:
                 positions = (y - 1) * self.extents[2] + x
                 store = step.outputs * (y * 6 + positions / self.lanes * 2)
                 if splits == 1 and not left_out and step.output.spatial[2] == self.size:
-                    # Rows of whole vectors need no panel.
-                    direct = x % self.lanes == 0
-                    positions = np.where(direct, y * x, positions)
-                    store = np.where(direct, 0, store)
+                    alone = by_rows(x, self.extents[2], taps, height, self.lanes)
+                    positions = np.where(alone, y * x, positions)
+                    store = np.where(alone, 0, store)
             vectors = np.ceil(positions / self.lanes)
             runs = blocks * np.ceil(vectors / kernels.vectors(height))
             if splits > 1 or left_out:
@@ -704,6 +715,7 @@ def tiled(problem, threads, packed, swapped=False):
         in_place = step.outputs == 1 and contiguous and not height and not left_out
         groups = problem.groups * step.groups
         blocks = -(-step.outputs // block)
+        highest = max(-(-step.outputs // max(blocks, 1)), 1)
         strips, strip_count = [], 0
         contiguous_rows = step.output is None or step.output.spatial[2] == size
         flat = (
@@ -759,6 +771,7 @@ def tiled(problem, threads, packed, swapped=False):
                 strips=len(table) + 2 * taps,
                 strip_count=strip_count,
                 line=line,
+                by_rows=bool(by_rows(tile[2], pitch // size, taps, highest, kernels.VECTOR // size)),
                 sums=end,
                 sums_pitch=sums_pitch,
                 apart=swapped or (_padded(problem, step) if height else left_out),

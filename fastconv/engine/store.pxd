@@ -194,7 +194,7 @@ cdef inline void multiply_to_output(
             position = positions
         multiply_some(source, offsets, step, weights, bias, out, step.out_channel, position,
                       height, upcoming, kind)
-    elif in_place and columns % whole == 0:
+    elif in_place and columns % whole == 0 and (step.by_rows or step.line):
         # Rows of whole vectors go to the output one by one.
         for y in range(row_count):
             multiply_some(source + y * plan.pitch, offsets, step, weights, bias,

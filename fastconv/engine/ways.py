@@ -54,6 +54,8 @@ MANY_POSITIONS, ROWS_OF_FEW = 128, 8
 #: Blocks of output channels that are worth keeping what the first of them reads; and input channels
 #: that are not too many for it.
 FEWEST_AGAIN, MOST_KEPT = 3, 1 << 13
+#: Bytes of a position's input channels that are read and kept at a time.
+KEPT_BYTES = 1 << 12
 #: How much more than the positions there are vectors may hold.
 MOST_EMPTY = 1.4
 #: The share of columns' taps that meet the input, up to which columns are parts of their own; and
@@ -346,10 +348,6 @@ def _pointwise(problem, threads, packed):
         rows = min(rows, ROWS_OF_FEW)
     blocks = -(-step.outputs // rows)
     run = kernels.vectors(-(-step.outputs // blocks)) * kernels.VECTOR // size
-    keeps = (
-        step.inputs <= MOST_KEPT
-        and kernels.vectors(step.outputs // blocks) * kernels.VECTOR // size == run
-    )
     # Two tasks a thread. Where their rows would be short, threads that write side by side get
     # into each other's way: it is better that each has output channels to itself, the more so where
     # there is hardly a run of the register tile for each.
@@ -359,6 +357,12 @@ def _pointwise(problem, threads, packed):
     elif width * size < parts * PAGE // 2:
         to_more = blocks >= parts and (step.outputs > step.inputs or width < 2 * parts * run)
         parts, chunks = (1, parts) if to_more else (2 * parts, 1)
+    keeps = (
+        step.outputs > FEW_OUTPUTS
+        and step.inputs <= MOST_KEPT
+        and blocks >= chunks * FEWEST_AGAIN
+        and kernels.vectors(step.outputs // blocks) * kernels.VECTOR // size == run
+    )
     # Half of it is for the tile that is fetched meanwhile.
     most, longest = step.inputs, SCRATCH_BUDGET // 2 // (step.inputs * size)
     ahead = run * size
@@ -369,6 +373,9 @@ def _pointwise(problem, threads, packed):
         # So many channels at a time are in the first-level cache beside the sums, even where all
         # of them fall on the same lines of it.
         most, longest = min(12, most), (1 << 14) // size
+    elif keeps:
+        # So many at a time leave room in the second-level cache for weights on their way.
+        most = -(-most // max(most * size // KEPT_BYTES, 1))
     tiles = max(parts, -(-width // max(longest, run)))
     wide = -(-width // (tiles * run))
     # The last tile has a vector at least: what it covers again must be its own.
@@ -398,20 +405,20 @@ def _pointwise(problem, threads, packed):
     table += gather
     # What register tiles load they find in whole cache lines, one after the other, when it is kept.
     end = layout.start
-    if keeps and most == step.inputs and blocks >= chunks * FEWEST_AGAIN:
+    if keeps:
         each = each._replace(positions=end, column_offsets=len(table))
-        table += [k * run * size for k in range(step.inputs)] + [0] * kernels.TABLE_SLACK
+        table += [k * run * size for k in range(most)] + [0] * kernels.TABLE_SLACK
         # Two pairs of vectors take the place of three.
-        end = aligned(end + (tile[2] // run + 2) * step.inputs * run * size)
+        end = aligned(end + (tile[2] // run + 2) * most * run * size)
     if problem.images * -(-width // tile[2]) <= NEAR_TILES:
         each = each._replace(near=True, sums=end)
-        end = aligned(end + rows * step.inputs * size)
+        end = aligned(end + rows * most * size)
     axes = [axis(problem, a) for a in range(3)]
     biases = aligned(problem.groups * step.outputs * size)
     weights = problem.groups * step.outputs * step.inputs * size
     return finished(
         problem, axes, tile, chunks, 0, threads, layout, 0, [each], table, biases, weights,
-        end, 0, flops(problem), "direct, in place",
+        end, kernels.ROWS * VECTOR, flops(problem), "direct, in place",
     )  # fmt: skip
 
 
