@@ -233,3 +233,12 @@ def fast_length(least):
 def product(axes):
     """All combinations of one item from each axis, the last axis fastest."""
     return list(itertools.product(*axes))
+
+
+def is_run(sizes, strides, size):
+    """Whether axes of these sizes are one run of memory."""
+    runs = itertools.accumulate(sizes[:0:-1], initial=size, func=operator.mul)
+    return all(
+        n == 1 or stride == run
+        for n, stride, run in zip(sizes[::-1], strides[::-1], runs, strict=True)
+    )

@@ -272,6 +272,10 @@ def transposed(arrays, strides, rank, stride, padding, output_padding, groups, d
         given.sizes, kernel, stride, padding, output_padding, dilation
     )
     out = _Out(given, groups * each, sizes, strides)
+    if not any(padding) and math.prod(given.sizes) == 1 and sizes == tuple(kernel):
+        problem = _spread(given, weight, out, groups, bias, bias_stride)
+        if problem:
+            return problem, out.shape, 0
     axes = [
         geometry.transposed_phases(*axis)
         for axis in zip(sizes, kernel, stride, padding, dilation, strict=True)
@@ -300,6 +304,33 @@ def transposed(arrays, strides, rank, stride, padding, output_padding, groups, d
     gaps = any(len(phases) < min(s, n) for phases, s, n in zip(axes, stride, sizes, strict=True))
     problem = given.problem(groups, 0, (1,) * rank, grid, steps) if steps else None
     return problem, out.shape, rank if gaps else 0
+
+
+def _spread(given, weight, out, groups, bias, bias_stride):
+    """A kernel for one position: a linear map of the images to all that a channel's kernel has.
+
+    None unless weights and output follow each other alike.
+    """
+    size = weight.itemsize
+    _, each, *kernel = weight.shape
+    positions = math.prod(kernel)
+    alike = all(
+        geometry.is_run((each, *kernel), strides, size)
+        for strides in (weight.strides[1:], (out.channel, *out.spatial))
+    )
+    if not alike or given.stored != given.dtype:
+        return None
+    images = (1, 1, math.prod(given.batch))
+    problem = given.problem(groups, 0, (), (), [])
+    image, *apart = problem.in_strides[:3]
+    step = Step(
+        1, bias, bias_stride, 1, problem.channels, each * positions, [(0, 0, 0)], [0],
+        (problem.channels * weight.strides[0], 0, size, weight.strides[0]), _EVERY,
+        Output(0, 0, each * out.channel, 0, size, (0, 0, out.image), images), positions,
+    )  # fmt: skip
+    return problem._replace(
+        images=1, sizes=images, in_strides=(0, *apart, 0, 0, image), grid=images, steps=[step]
+    )
 
 
 def resampled(arrays, strides, up, down, offset, count, padding_mode):

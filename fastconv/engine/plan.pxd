@@ -25,7 +25,7 @@ cdef struct Pass:
     Py_ssize_t groups, planes, channels, taps, blocks
     Py_ssize_t operand, weight_outer, weight_inner, weight_channel, gather, contiguous
     Py_ssize_t packed, near
-    Py_ssize_t bias_operand, bias_stride, bias
+    Py_ssize_t bias_operand, bias_stride, bias_each, bias
     Py_ssize_t source, source_group, source_plane, source_z, source_channel, offsets
     Py_ssize_t halo_z, halo_y
     Py_ssize_t target, target_group, target_plane, target_channel, target_z

@@ -34,7 +34,8 @@ class Step(NamedTuple):
     `taps` are (z, y, x) coordinates as seen from output 0, `gather` the byte offsets of the
     weights that belong to them; `strides` those from outer group to outer group, inner group
     to inner group, output to output and input to input channel. `reduces` says which axes a
-    tap moves along; the others pass through to the next step. Operand 0 is the input.
+    tap moves along; the others pass through to the next step. Operand 0 is the input. As many
+    outputs as `bias_each` share a bias.
     """
 
     operand: int
@@ -48,6 +49,7 @@ class Step(NamedTuple):
     strides: tuple[int, int, int, int]
     reduces: tuple[bool, bool, bool]
     output: Output | None
+    bias_each: int = 1
 
 
 class Problem(NamedTuple):
@@ -89,6 +91,7 @@ class Pass(NamedTuple):
     near: bool = False
     bias_operand: int = -1
     bias_stride: int = 0
+    bias_each: int = 1
     bias: int = 0
     source: int = 0
     source_group: int = 0
@@ -150,6 +153,7 @@ class Pass(NamedTuple):
             weight_channel=step.strides[2],
             bias_operand=-1 if step.bias is None else step.bias,
             bias_stride=step.bias_stride,
+            bias_each=step.bias_each,
             out_offset=out.offset,
             out_image=out.image,
             out_group=out.group,
@@ -421,7 +425,9 @@ class _Costs:
             else:
                 planes, depth = 1, z
                 positions = (y - 1) * self.extents[2] + x
-                store = step.outputs * (y * 6 + positions / self.lanes * 2)
+                # One by one, unless they follow each other or every other one does.
+                along = 1 if step.output.spatial[2] <= 2 * self.size else self.lanes
+                store = step.outputs * (y * 6 + positions / self.lanes * 2 * along)
                 if splits == 1 and not left_out and step.output.spatial[2] == self.size:
                     alone = by_rows(x, self.extents[2], taps, height, self.lanes)
                     positions = np.where(alone, y * x, positions)
@@ -612,6 +618,7 @@ def _choose(problem, threads, packed, swapped, left_out, splits=None):
         * math.prod(np.ceil(n / t) for n, t in zip(problem.grid, tiles, strict=True))
     )
     side_by_side = all(s.output for s in problem.steps)
+    size = problem.dtype.itemsize
     reached = _reached(problem, tiles) if left_out else None
     # Their order of the sums is one of their own.
     fixed = reached is not None or _is_line(problem)
@@ -627,8 +634,12 @@ def _choose(problem, threads, packed, swapped, left_out, splits=None):
         side_by_side
         and not fixed
         and problem.stored == problem.dtype
-        and math.prod(problem.grid[1:]) <= MOST_POSITIONS
-        and all(s.inputs and s.groups == 1 for s in problem.steps)
+        and all(
+            s.inputs
+            and s.groups == 1
+            and (math.prod(problem.grid[1:]) <= MOST_POSITIONS or s.output.channel == size)
+            for s in problem.steps
+        )
     )
     if swaps or swapped:
         axes = rows_in_turn(problem)

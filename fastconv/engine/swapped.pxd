@@ -6,6 +6,7 @@ a halo along x, so that positions follow each other in the scratch, whatever the
 
 from libc.string cimport memcpy, memset
 
+from fastconv.engine.lay_out cimport copy
 from fastconv.engine.plan cimport *
 from fastconv.engine.simd cimport *
 from fastconv.engine.weights cimport gather, is_finite, transpose, weights_of
@@ -129,7 +130,11 @@ cdef inline void store_turned(
         height = <int> min(lanes, left)
         target = out + i // row_length * step.out_y + i % row_length * step.out_x
         j = 0
-        if step.out_x == size:
+        if step.out_channel == size:
+            for k in range(height):
+                copy(target + k * step.out_x, sums + (i + k) * pitch, width * size)
+            j = width
+        elif step.out_x == size:
             if real is double:
                 transpose(target, step.out_channel, sums + i * pitch, pitch, whole, height,
                           <vd *> NULL)

@@ -7,7 +7,6 @@ problems in turn, or in parts. All other problems are tiles that are laid out.
 
 import itertools
 import math
-import operator
 from typing import NamedTuple
 
 import numpy as np
@@ -507,15 +506,6 @@ def _filter(problem, threads):
 # ---- In place: kernels as large as the image ---------------------------------------
 
 
-def _is_run(sizes, strides, size):
-    """Whether axes of these sizes are one run of memory."""
-    runs = itertools.accumulate(sizes[:0:-1], initial=size, func=operator.mul)
-    return all(
-        n == 1 or stride == run
-        for n, stride, run in zip(sizes[::-1], strides[::-1], runs, strict=True)
-    )
-
-
 def _is_dots(problem):
     """Whether all that an output sees of an image is one run of memory, and so are its weights."""
     (step, *more) = problem.steps
@@ -527,8 +517,8 @@ def _is_dots(problem):
         problem.given == problem.dtype == problem.stored
         and taps == math.prod(problem.sizes)
         and step.taps == list(itertools.product(*map(range, problem.sizes)))
-        and _is_run((step.inputs, *problem.sizes), problem.in_strides[2:], size)
-        and _is_run((step.inputs, taps), (step.strides[3], size), size)
+        and geometry.is_run((step.inputs, *problem.sizes), problem.in_strides[2:], size)
+        and geometry.is_run((step.inputs, taps), (step.strides[3], size), size)
         and in_order(step.gather, size)
     )
 
@@ -586,8 +576,8 @@ def _is_interleaved(problem):
         and problem.sizes[0] == problem.grid[0] == 1
         and min(problem.sizes) > 0
         and problem.stride[2] <= 2
-        and _is_run(problem.sizes[1:], problem.in_strides[4:], size)
-        and _is_run(problem.grid[1:], step.output.spatial[1:], size)
+        and geometry.is_run(problem.sizes[1:], problem.in_strides[4:], size)
+        and geometry.is_run(problem.grid[1:], step.output.spatial[1:], size)
         and in_order(step.gather, size)
         and not any(tap[0] for tap in step.taps)
         and math.prod(_seen(problem)) * kernels.VECTOR <= 2 * SCRATCH_BUDGET

@@ -2,7 +2,7 @@
 
 from libc.string cimport memcpy, memset
 
-from fastconv.engine.lay_out cimport copy_tested, is_zero
+from fastconv.engine.lay_out cimport copy, copy_tested, is_zero
 from fastconv.engine.plan cimport *
 from fastconv.engine.simd cimport *
 from fastconv.engine.winograd cimport transform_weights, transformed
@@ -88,6 +88,11 @@ cdef inline void gather(
             transpose_half(target, begin, step.weight_channel, done // lanes, <vd *> NULL)
         else:
             transpose_half(target, begin, step.weight_channel, done // lanes, <vf *> NULL)
+    elif step.weight_channel == size:
+        # Output channels lie side by side.
+        for k in range(taps):
+            copy(target + k * pitch, source + offsets[first + k], height * size)
+        done = taps
     elif step.contiguous:
         done = taps // lanes * lanes
         for i in range((height + lanes - 1) // lanes):
@@ -127,7 +132,7 @@ cdef inline void lay_biases(
         return
     source = operands[step.bias_operand]
     for m in range(groups * step.groups * step.channels):
-        biases[m] = 0 + (<const real *> (source + m * step.bias_stride))[0]
+        biases[m] = 0 + (<const real *> (source + m // step.bias_each * step.bias_stride))[0]
 
 
 cdef inline void test_vectors(
