@@ -1101,6 +1101,7 @@ MOST_DOWN = DOWN
 MOST_RUN = MAX_ROWS
 WORKER = sizeof(Worker)
 FEW = bool(FEW_PAY)
+EVERY_OTHER = bool(SPREADS)
 
 
 def row_tiles(Py_ssize_t columns, int size):

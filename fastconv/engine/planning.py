@@ -360,6 +360,12 @@ def filled(positions, height, lanes):
     return whole + np.where(few, alone, left > 0)
 
 
+def not_wide(vectors, height):
+    """What so many vectors take more than in wide tiles: pairs of them do, and one alone."""
+    missing = -np.floor(vectors) % kernels.vectors(height)
+    return np.where(missing, 0.2 + 0.2 * missing, 0) + 0.5 * (np.floor(vectors) == 1)
+
+
 def by_rows(columns, pitch, taps, height, lanes):
     """Whether rows of whole vectors had better go to the output one by one.
 
@@ -367,7 +373,7 @@ def by_rows(columns, pitch, taps, height, lanes):
     a wide tile take longer.
     """
     alone = columns / lanes
-    alone = alone + 0.4 * (-alone % kernels.vectors(height))
+    alone = alone + not_wide(alone, height)
     return (columns % lanes == 0) & (alone * taps <= pitch / lanes * (taps + 4) + 12)
 
 
@@ -395,6 +401,10 @@ class _Costs:
         self.anew = (
             kernels.VECTOR == 64 and problem.stride == (1, 1, 1) and len(problem.steps[0].taps) > 1
         )
+        if self.anew and axes[2].halo == 0 and problem.in_strides[5] == self.size:
+            # Planes are moved as a whole.
+            whole = self.extents[2] == problem.sizes[2]
+            self.lay_out = np.where(whole, self.scratch / 24 + self.rows * 2, self.lay_out)
         self.weights = sum(
             problem.groups * s.groups * s.outputs * s.inputs * len(s.taps) for s in problem.steps
         )
@@ -456,18 +466,14 @@ class _Costs:
                 alone = vectors % kernels.vectors(height)
                 vectors = vectors + alone / (2 if len(step.taps) > 1 else 4)
             elif kernels.VECTOR == 64:
-                # Pairs of vectors take longer than as many in a wide tile.
-                vectors = vectors + 0.2 * (-np.floor(vectors) % kernels.vectors(height))
+                vectors = vectors + not_wide(vectors, height)
             if self.anew:
                 # Taps of a kernel lie further apart than those of a map.
                 each = 0.52
             multiply = multiply + step.groups * planes * depth * reached * (
                 vectors * step.outputs * taps * each + runs * 30 + store
             )
-        # Packing large weights waits for memory.
-        large = self.weights * self.size > SCRATCH_BUDGET
-        once = 0 if packed else self.weights * (1.1 if large else 0.8)
-        return once, self.lay_out, multiply * self._spill(scratch)
+        return self._packing(packed), self.lay_out, multiply * self._spill(scratch)
 
     def swapped(self, packed, height, splits=1):
         """The same where vectors run over output channels, beside so many positions."""
@@ -480,22 +486,25 @@ class _Costs:
         turned = np.array([kernels.turned_vectors(h) for h in range(kernels.ROWS + 1)])
         even = turned[(positions // blocks).astype(int)] == vectors
         height = np.where(even, positions / blocks, height)
-        scratch, lay_out = self.scratch / splits, self.lay_out
+        scratch = self.scratch / splits
         # Of a map's channels each is read at a place of its own.
         alone = kernels.VECTOR == 64 and len(self.problem.steps[0].taps) == 1
         loads, sums, waiting = 2 if alone else 0.25, 3 * splits + 4, kernels.VECTOR
         if self.anew:
             # What is laid out comes from the second cache soon enough, as each position reads what
             # is near to what the one before has read, and so do sums that wait; but what all of a
-            # tall tile read gets in the way of the weights. Planes are moved as a whole.
+            # tall tile read gets in the way of the weights.
             scratch, waiting = scratch / 4, waiting / 4
             loads, sums = 0.25 + 0.05 * np.maximum(height - 7, 0), 1.5 * splits + 5.5
-            if self.problem.in_strides[5] == self.size:
-                lay_out = self.scratch / 24 + self.rows * 2
         products = height * vectors / 2
         if kernels.VECTOR < 64:
             # Of two multiply-adds a cycle, ten are under way at a time.
             products = np.maximum(products, 5)
+        # Weights are gathered for each tile where there are few.
+        tiles = self.problem.images * math.prod(
+            np.ceil(n / t) for n, t in zip(self.problem.grid, self.tiles, strict=True)
+        )
+        near = (tiles <= NEAR_TILES) & (not packed)
         multiply = 0.0
         for step in self.problem.steps:
             taps = step.inputs * len(step.taps)
@@ -505,11 +514,19 @@ class _Costs:
             scratch = scratch + 2 * taps / splits * vectors * kernels.VECTOR
             if splits > 1:
                 scratch = scratch + kept * waiting
+            # Transposed as it is stored, every other element at most; others go one by one.
+            apart = step.output.spatial[2] > (1 + kernels.EVERY_OTHER) * self.size
+            store = self.lanes * 2 if apart and step.output.channel != self.size else 0
             multiply = multiply + columns * (
                 z * blocks * (taps * (products + loads) + splits * 60)
-                + width * taps * (self.size / 48 if packed else 0.4)
-            ) + kept * sums  # fmt: skip
-        return 0.0, lay_out, multiply * self._spill(scratch)
+                + width * taps * np.where(near, 0.4, self.size / 48)
+            ) + kept * (sums + store)  # fmt: skip
+        return np.where(near, 0, self._packing(packed)), self.lay_out, multiply * self._spill(scratch)
+
+    def _packing(self, packed):
+        """Packing large weights waits for memory."""
+        large = self.weights * self.size > SCRATCH_BUDGET
+        return 0 if packed else self.weights * (1.1 if large else 0.8)
 
     @staticmethod
     def _spill(scratch):
@@ -658,7 +675,7 @@ def _choose(problem, threads, packed, swapped, left_out, splits=None):
                 lay_out + multiply / chunks
             )
             at = int(np.argmin(cost))
-            if best is None or cost[at] < 0.98 * best.cycles:
+            if best is None or cost[at] < 0.985 * best.cycles:
                 tile = tuple(int(t[at]) for t in tiles)
                 best = _Choice(cost[at], axes, tile, chunks, height, splits)
     return best

@@ -239,22 +239,23 @@ static inline vd odd_d(vd a, vd b) { return SHUFFLE_64(a, b, ODD_64); }
 #define ZIP_LOW(v, a, b) ((v) = _Generic((v), vf: zip_low_f, vd: zip_low_d)(a, b))
 #define ZIP_HIGH(v, a, b) ((v) = _Generic((v), vf: zip_high_f, vd: zip_high_d)(a, b))
 
-/* A vector to every other place of memory; what is between is not touched. Where no store does that,
- * SPREADS is 0. */
+/* The first n bytes of a vector to every other place of memory; what is between is not touched.
+ * Where no store does that, SPREADS is 0. */
 #if defined(__AVX512F__)
 #define SPREADS 1
-#define STORE_SPREAD(p, v) \
+#define STORE_SPREAD(p, v, n) \
     do { \
-        __mmask16 some = sizeof(LANE(v)) == 4 ? 0x5555 : 0x3333; \
+        uint32_t some = (uint32_t)((1ULL << ((n) / 2)) - 1) \
+                        & (sizeof(LANE(v)) == 4 ? 0x55555555 : 0x33333333); \
         __typeof__(v) low, high; \
         ZIP_LOW(low, v, v); \
         ZIP_HIGH(high, v, v); \
-        _mm512_mask_storeu_epi32((p), some, (__m512i)low); \
-        _mm512_mask_storeu_epi32((p) + VECTOR_BYTES, some, (__m512i)high); \
+        _mm512_mask_storeu_epi32((p), (__mmask16)some, (__m512i)low); \
+        _mm512_mask_storeu_epi32((p) + VECTOR_BYTES, (__mmask16)(some >> 16), (__m512i)high); \
     } while (0)
 #else
 #define SPREADS 0
-#define STORE_SPREAD(p, v) ((void)(p), (void)(v))
+#define STORE_SPREAD(p, v, n) ((void)(p), (void)(v), (void)(n))
 #endif
 
 /* The quarters of a vector to four places, in their order; where QUARTERS is 0 that is too slow. */

@@ -24,34 +24,38 @@ cdef inline number cut_off(real x, number *_) noexcept nogil:
     return <number> x
 
 
-cdef inline Py_ssize_t spread(
+cdef inline void spread(
     char *target, const char *source, Py_ssize_t count, vector *_,
 ) noexcept nogil:
-    """Whole vectors to every other place of the output; returns how many elements that are."""
+    """So many bytes to every other place of the output."""
     cdef vector x[1]
-    cdef Py_ssize_t vectors = count // LANES(x[0]) if SPREADS else 0
-    cdef Py_ssize_t i
-    for i in range(vectors):
-        LOAD(x[0], source + i * VECTOR_BYTES)
-        STORE_SPREAD(target + 2 * i * VECTOR_BYTES, x[0])
-    return vectors * LANES(x[0])
+    while count >= VECTOR_BYTES:
+        LOAD(x[0], source)
+        STORE_SPREAD(target, x[0], VECTOR_BYTES)
+        source += VECTOR_BYTES
+        target += 2 * VECTOR_BYTES
+        count -= VECTOR_BYTES
+    if count > 0:
+        LOAD_PART(x[0], source, count)
+        STORE_SPREAD(target, x[0], count)
 
 
 cdef inline void convert(
     char *target, Py_ssize_t stride, const char *source, Py_ssize_t count, number *_, real *__,
 ) noexcept nogil:
     """Numbers side by side, cut off to another type as by C: NumPy's way, too."""
-    cdef Py_ssize_t i, done
+    cdef Py_ssize_t i
     cdef const real *x = <const real *> source
     cdef number *row = <number *> target
     if stride != sizeof(number):
-        done = 0
-        if stride == 2 * sizeof(number):
+        if SPREADS and stride == 2 * sizeof(number):
             if number is float and real is float:
-                done = spread(target, source, count, <vf *> NULL)
+                spread(target, source, count * sizeof(float), <vf *> NULL)
+                return
             elif number is double and real is double:
-                done = spread(target, source, count, <vd *> NULL)
-        for i in range(done, count):
+                spread(target, source, count * sizeof(double), <vd *> NULL)
+                return
+        for i in range(count):
             (<number *> (target + i * stride))[0] = cut_off(x[i], row)
         return
     for i in range(count):

@@ -9,6 +9,7 @@ from libc.string cimport memcpy, memset
 from fastconv.engine.lay_out cimport copy
 from fastconv.engine.plan cimport *
 from fastconv.engine.simd cimport *
+from fastconv.engine.store cimport spread
 from fastconv.engine.weights cimport gather, is_finite, transpose, weights_of
 
 
@@ -117,9 +118,11 @@ cdef inline void store_turned(
     cdef Py_ssize_t lanes = VECTOR_BYTES // size
     cdef Py_ssize_t whole = width // lanes
     cdef Py_ssize_t i = 0
-    cdef Py_ssize_t j, k, left
+    cdef Py_ssize_t j, k, m, left
     cdef int height
     cdef char *target
+    cdef real[MAX_LANES * MAX_LANES] elements
+    cdef char *square = <char *> elements
     # Whether positions follow each other in the output.
     cdef bint in_turn = columns == row_length and step.out_y == row_length * size
     while i < count:
@@ -134,6 +137,22 @@ cdef inline void store_turned(
             for k in range(height):
                 copy(target + k * step.out_x, sums + (i + k) * pitch, width * size)
             j = width
+        elif SPREADS and step.out_x == 2 * size:
+            for m in range(whole):
+                if real is double:
+                    transpose(square, VECTOR_BYTES, sums + i * pitch + m * VECTOR_BYTES, pitch, 1,
+                              height, <vd *> NULL)
+                else:
+                    transpose(square, VECTOR_BYTES, sums + i * pitch + m * VECTOR_BYTES, pitch, 1,
+                              height, <vf *> NULL)
+                for k in range(lanes):
+                    if real is double:
+                        spread(target + j * step.out_channel, square + k * VECTOR_BYTES,
+                               height * size, <vd *> NULL)
+                    else:
+                        spread(target + j * step.out_channel, square + k * VECTOR_BYTES,
+                               height * size, <vf *> NULL)
+                    j += 1
         elif step.out_x == size:
             if real is double:
                 transpose(target, step.out_channel, sums + i * pitch, pitch, whole, height,
