@@ -160,11 +160,11 @@ cdef inline bint is_given(const Plan *plan, real *_) noexcept nogil:
     return plan.given == FLOAT32
 
 
-cdef inline void lay_even(
+cdef inline void lay_rows(
     char *target, const char *source, Py_ssize_t rows, Py_ssize_t row, Py_ssize_t ahead,
-    Py_ssize_t low, Py_ssize_t high, const Plan *plan, vector *_,
+    Py_ssize_t low, Py_ssize_t high, bint even, const Plan *plan, vector *_,
 ) noexcept nogil:
-    """Rows of every other element, as a stride of two wants them; zeros but from low to high.
+    """Rows, or every other element of them; zeros but from low to high.
 
     The source is where element 0 would be, its rows are `row` apart. Meanwhile what is `ahead` of
     it is fetched.
@@ -172,28 +172,44 @@ cdef inline void lay_even(
     cdef vector x[3]
     cdef mask inside[2]
     cdef Py_ssize_t left = plan.pitch // LANE_BYTES(x[0])
-    cdef Py_ssize_t _y, first, last
+    cdef Py_ssize_t _y, first, last, stored
     cdef const char *given
     cdef char *laid
     cdef int j
     while left > 0:
         # The odd element after the last even one is not read: it may lie behind the array.
         for j in range(2):
-            first = clip(2 * low - j * LANES(x[0]), 0, LANES(x[0]))
-            last = clip(2 * high - 1 - j * LANES(x[0]), first, LANES(x[0]))
+            first = clip((low << even) - j * LANES(x[0]), 0, LANES(x[0]))
+            last = clip((high << even) - even - j * LANES(x[0]), first, LANES(x[0]))
             MASK(inside[j], first, last, x[0])
         given = source
         laid = target
-        for _y in range(rows):
-            LOAD_MASKED(x[0], given, inside[0])
-            LOAD_MASKED(x[1], given + VECTOR_BYTES, inside[1])
-            EVEN(x[2], x[0], x[1])
-            STORE_PART(laid, x[2], min(left, LANES(x[0])) * LANE_BYTES(x[0]))
-            PREFETCH(given + ahead)
-            PREFETCH(given + ahead + VECTOR_BYTES)
-            given += row
-            laid += plan.pitch
-        source += 2 * VECTOR_BYTES
+        stored = min(left, LANES(x[0])) * LANE_BYTES(x[0])
+        if even:
+            for _y in range(rows):
+                LOAD_MASKED(x[0], given, inside[0])
+                LOAD_MASKED(x[1], given + VECTOR_BYTES, inside[1])
+                EVEN(x[2], x[0], x[1])
+                STORE_PART(laid, x[2], stored)
+                PREFETCH(given + ahead)
+                PREFETCH(given + ahead + VECTOR_BYTES)
+                given += row
+                laid += plan.pitch
+        elif low <= 0 and high >= LANES(x[0]) and left >= LANES(x[0]):
+            for _y in range(rows):
+                LOAD(x[0], given)
+                STORE(laid, x[0])
+                PREFETCH(given + ahead)
+                given += row
+                laid += plan.pitch
+        else:
+            for _y in range(rows):
+                LOAD_MASKED(x[0], given, inside[0])
+                STORE_PART(laid, x[0], stored)
+                PREFETCH(given + ahead)
+                given += row
+                laid += plan.pitch
+        source += VECTOR_BYTES << even
         target += VECTOR_BYTES
         low -= LANES(x[0])
         high -= LANES(x[0])
@@ -231,9 +247,9 @@ cdef inline void lay_row(
             return
         copy(target + low * size, inside, (high - low) * size)
     elif given and stride == 2 * size and plan.in_x == size and real is double:
-        lay_even(target, source + first * size, 1, 0, 0, low, high, plan, <vd *> NULL)
+        lay_rows(target, source + first * size, 1, 0, 0, low, high, True, plan, <vd *> NULL)
     elif given and stride == 2 * size and plan.in_x == size:
-        lay_even(target, source + first * size, 1, 0, 0, low, high, plan, <vf *> NULL)
+        lay_rows(target, source + first * size, 1, 0, 0, low, high, True, plan, <vf *> NULL)
     else:
         copy_given(target + low * size, inside, high - low, stride, plan.given, kind)
     lay_border(target, source, first, step, 0, low, plan, kind)
@@ -284,22 +300,24 @@ cdef inline Py_ssize_t steps_to(Py_ssize_t limit, Py_ssize_t stride) noexcept no
     return (limit + stride - 1) // stride if limit > 0 else 0
 
 
-cdef inline void lay_even_plane(
+cdef inline void lay_part(
     char *target, const char *source, Py_ssize_t first_y, Py_ssize_t rows, Py_ssize_t ahead,
-    Py_ssize_t low, Py_ssize_t high, const Plan *plan, real *_,
+    Py_ssize_t low, Py_ssize_t high, bint even, const Plan *plan, real *_,
 ) noexcept nogil:
-    """The rows of a plane that has a stride of two along x, from `first_y` on."""
+    """Parts of the rows of a plane from `first_y` on, zeros around the input."""
     cdef Py_ssize_t row = plan.stride_y * plan.in_y
     cdef Py_ssize_t above = clip(steps_to(-first_y, plan.stride_y), 0, rows)
     cdef Py_ssize_t end = clip(steps_to(plan.size_y - first_y, plan.stride_y), above, rows)
+    if low == high:
+        end = above = 0
     memset(target, 0, above * plan.pitch)
     memset(target + end * plan.pitch, 0, (rows - end) * plan.pitch)
     target += above * plan.pitch
     source += first_y * plan.in_y + above * row
     if real is double:
-        lay_even(target, source, end - above, row, ahead, low, high, plan, <vd *> NULL)
+        lay_rows(target, source, end - above, row, ahead, low, high, even, plan, <vd *> NULL)
     else:
-        lay_even(target, source, end - above, row, ahead, low, high, plan, <vf *> NULL)
+        lay_rows(target, source, end - above, row, ahead, low, high, even, plan, <vf *> NULL)
 
 
 cdef inline void lay_out(
@@ -321,7 +339,10 @@ cdef inline void lay_out(
     cdef bint outside
     cdef bint plain = (is_given(plan, kind) and plan.border == ZEROS
                        and plan.in_x == sizeof(real))
-    cdef bint even = plain and plan.stride_x == 2
+    # Of long rows most vectors are whole, too, and lie side by side.
+    cdef bint parts = plain and (
+        plan.stride_x == 2
+        or plan.stride_x == 1 and count_y >= BAND and plan.pitch <= 2 * VECTOR_BYTES)
     cdef bint whole = (
         plain and plan.stride_x == 1 and plan.stride_y == 1
         and plan.in_y == plan.size_x * plan.in_x and plan.pitch == plan.in_y
@@ -345,12 +366,13 @@ cdef inline void lay_out(
                                 + at_z * plan.in_z, tile.y + residues_y[py], count_y, first,
                                 plan, kind)
                             continue
-                        if even and at_z >= 0:
-                            lay_even_plane(
+                        if parts and at_z >= 0:
+                            lay_part(
                                 target + z * plan.plane, source + c * plan.in_channel
                                 + at_z * plan.in_z + first * size,
                                 tile.y * plan.stride_y + residues_y[py], count_y,
-                                plan.in_channel if px == 0 else 0, low, high, plan, kind)
+                                plan.in_channel if px == 0 else 0, low, high,
+                                plan.stride_x == 2, plan, kind)
                             continue
                         for y in range(count_y):
                             at_y = border_source(
