@@ -303,10 +303,12 @@ def test_pointwise_to_many_channels(rng, dtype):
         direct("conv2d", x, fastconv.pack(w), b)
 
 
+@pytest.mark.parametrize("at_a_time", [4, 9])
 @pytest.mark.parametrize("outputs", [18, 21, 23, 24, 27, 29, 64, 75])
 @each_dtype
-def test_pointwise_from_what_is_kept(rng, dtype, outputs):
+def test_pointwise_from_what_is_kept(rng, monkeypatch, anew, dtype, outputs, at_a_time):
     """Runs of wide register tiles, pairs, single vectors and single positions, of all heights."""
+    monkeypatch.setattr(ways, "KEPT_BYTES", at_a_time * dtype().itemsize)
     lanes = planning.kernels.VECTOR // dtype().itemsize
     for vectors in (1, 2, 3, 4, 5, 7, 13):
         for left in (0, 1, 3, lanes // 2):
@@ -426,6 +428,19 @@ def test_taps_are_not_left_out_if_zero_times_them_is_not_zero(rng, force, value)
         assert not np.isfinite(results[-1][:, 1]).any()
         assert np.isfinite(results[-1][:, 2]).all()
     np.testing.assert_array_equal(*results)
+
+
+@pytest.mark.parametrize("alone", [False, True])
+@each_dtype
+def test_rows_of_whole_vectors(rng, monkeypatch, force, dtype, alone):
+    """One by one, or with what lies between them."""
+    lanes = planning.kernels.VECTOR // dtype().itemsize
+    monkeypatch.setattr(planning, "by_rows", lambda *_: np.bool_(alone))
+    for vectors in (1, 2, 3, 5):
+        x = whole(rng, 2, 3, 7, vectors * lanes, dtype=dtype)
+        w, b = whole(rng, 25, 3, 3, 3, dtype=dtype), whole(rng, 25, dtype=dtype)
+        force(height=0)
+        direct("conv2d", x, w, b, padding=1)
 
 
 # Rows laid out without a halo

@@ -135,6 +135,30 @@ def test_every_width(rng, stride, dtype):
 
 
 @each_dtype
+@pytest.mark.parametrize("images", [None, 1, 5, 70, 1030])
+@pytest.mark.parametrize(
+    ("weight", "options"),
+    [
+        ((3, 40, 4), {}),
+        ((70, 3, 4, 3), {"groups": 2, "stride": 2}),
+        ((8, 4, 2, 3, 1), {"groups": 4, "stride": 3, "dilation": (1, 1, 2)}),
+        ((5, 4, 3, 3), {"padding": 1}),
+    ],
+)
+def test_one_position(rng, weight, options, images, dtype):
+    channels, each, *kernel = weight
+    batch = () if images is None else (images,)
+    x = whole(rng, *batch, channels, *(1 for _ in kernel), dtype=dtype)
+    w = whole(rng, *weight, dtype=dtype)
+    b = whole(rng, each * options.get("groups", 1), dtype=dtype)
+    y = check("conv_transpose", x, w, b, exact=True, **options)
+    packed = fastconv.conv_transpose(x, fastconv.pack(w), b, **options)
+    np.testing.assert_array_equal(packed, y)
+    turned = np.moveaxis(np.moveaxis(w, 1, -1).copy(), -1, 1)
+    check("conv_transpose", x, turned, exact=True, **options)
+
+
+@each_dtype
 def test_every_number_of_output_channels(rng, dtype):
     x, w = whole(rng, 2, 5, 6, 7, dtype=dtype), whole(rng, 5, 40, 3, 3, dtype=dtype)
     expected = check("conv_transpose2d", x, w, stride=2, exact=True)
