@@ -43,6 +43,12 @@ def direct(name, *operands, **options):
     return check(name, *operands, method="direct", exact=True, **options)
 
 
+def packed(expected, name, x, w, *bias, **options):
+    """The same bits from packed weights."""
+    actual = getattr(fastconv, name)(x, fastconv.pack(w), *bias, method="direct", **options)
+    np.testing.assert_array_equal(actual, expected)
+
+
 def method(name, *operands, **options):
     return fastconv.explain(getattr(fastconv, name), *operands, method="direct", **options).method
 
@@ -235,7 +241,7 @@ def separable(*operands, **options):
 @each_dtype
 def test_separable(rng, dtype, down, along, width):
     padding = ((down, down // 2), (along - 1, along // 2))
-    for height in (1, 4, 7, 70):
+    for height in (1, 4, 7, 70) if width < 1000 else (5,):
         x = crop(whole(rng, 1, 2, height, width + 1, dtype=dtype))
         lines = [whole(rng, 2, k, dtype=dtype) for k in (down, along)]
         separable(x, *lines, whole(rng, 2, dtype=dtype), padding=padding)
@@ -299,8 +305,7 @@ def test_pointwise_to_many_channels(rng, dtype):
     for outputs in (9, 20, 40):
         w, b = whole(rng, outputs, 80, 1, 1, dtype=dtype), whole(rng, outputs, dtype=dtype)
         assert "in place" in method("conv2d", x, w, b)
-        direct("conv2d", x, w, b)
-        direct("conv2d", x, fastconv.pack(w), b)
+        packed(direct("conv2d", x, w, b), "conv2d", x, w, b)
 
 
 @pytest.mark.parametrize("at_a_time", [4, 9])
@@ -315,8 +320,7 @@ def test_pointwise_from_what_is_kept(rng, monkeypatch, anew, dtype, outputs, at_
             width = vectors * lanes + left
             x = crop(whole(rng, 2, 9, width, dtype=dtype))
             w, b = whole(rng, outputs, 9, 1, dtype=dtype), whole(rng, outputs, dtype=dtype)
-            direct("conv1d", x, w, b)
-            direct("conv1d", x, fastconv.pack(w), b)
+            packed(direct("conv1d", x, w, b), "conv1d", x, w, b)
 
 
 @each_dtype
@@ -573,8 +577,7 @@ def test_columns(rng, far, dtype, threads, sizes, kernel, stride, dilation, padd
     b = whole(rng, 120, dtype=dtype)
     with fastconv.num_threads(threads):
         assert "swapped" in method(name, x, w, b, **options)
-        direct(name, x, w, b, **options)
-        direct(name, x, fastconv.pack(w), b, **options)
+        packed(direct(name, x, w, b, **options), name, x, w, b, **options)
 
 
 @pytest.mark.parametrize("packed", [False, True])
