@@ -154,7 +154,7 @@ METHODS = {
     "direct": _Method(lambda problem: None, _direct_cycles, ways.plan, _direct),
     "winograd": _Method(
         winograd.refusal,
-        lambda problem, _, packed: winograd.cycles(problem, packed),
+        winograd.cycles,
         lambda problem, threads, _: winograd.plan(problem, threads),
         _fan,
     ),

@@ -5,6 +5,7 @@ down as the integers that kernels.pyx follows; ways.py has what is planned other
 have three spatial axes here.
 """
 
+import functools
 import itertools
 import math
 from typing import NamedTuple
@@ -315,6 +316,7 @@ def together(problem):
     )
 
 
+@functools.cache
 def sizes(n):
     """Sizes worth trying for a tile along an axis of n."""
     parts = {*range(1, 17), *(int(1.25**i) for i in range(13, 64))}
@@ -653,6 +655,7 @@ def _choose(problem, threads, packed, swapped, left_out, splits=None):
         and problem.stored == problem.dtype
         and all(
             s.inputs
+            and s.outputs > 1
             and s.groups == 1
             and (math.prod(problem.grid[1:]) <= MOST_POSITIONS or s.output.channel == size)
             for s in problem.steps

@@ -147,9 +147,18 @@ class _Choice:
                 self.tile = (1, TILE * int(y[at]), TILE * int(x[at]))
 
 
-def cycles(problem, packed):
-    """About how many cycles one thread would take, with weights packed beforehand or not."""
-    reduction = problem.channels * len({tap[0] for tap in problem.steps[0].taps})
+def cycles(problem, limit, packed):
+    """About how many cycles one thread would take, with weights packed beforehand or not.
+
+    Infinitely many if the transforms and products alone are more than a limit.
+    """
+    (step,) = problem.steps
+    reduction = problem.channels * len({tap[0] for tap in step.taps})
+    depth, y, x = problem.grid
+    vectors = problem.groups * depth * y * x / TILE**2 * problem.dtype.itemsize / kernels.VECTOR
+    products = PRODUCTS * step.outputs * reduction * 0.5
+    if 0.75 * vectors * (reduction * 400 + step.outputs * 320 + products) > limit:
+        return math.inf
     parts = _parts(problem)
     choice = _Choice(_tiled(parts[0]), reduction, 1)
     cycles = len(parts) * (choice.cycles - choice.once) + (0 if packed else choice.once)
