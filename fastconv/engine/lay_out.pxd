@@ -172,6 +172,7 @@ cdef inline void lay_rows(
     cdef vector x[3]
     cdef mask inside[2]
     cdef Py_ssize_t left = plan.pitch // LANE_BYTES(x[0])
+    cdef Py_ssize_t step = 2 if even else 1
     cdef Py_ssize_t _y, first, last, stored
     cdef const char *given
     cdef char *laid
@@ -179,8 +180,8 @@ cdef inline void lay_rows(
     while left > 0:
         # The odd element after the last even one is not read: it may lie behind the array.
         for j in range(2):
-            first = clip((low << even) - j * LANES(x[0]), 0, LANES(x[0]))
-            last = clip((high << even) - even - j * LANES(x[0]), first, LANES(x[0]))
+            first = clip(step * low - j * LANES(x[0]), 0, LANES(x[0]))
+            last = clip(step * (high - 1) + 1 - j * LANES(x[0]), first, LANES(x[0]))
             MASK(inside[j], first, last, x[0])
         given = source
         laid = target
@@ -209,7 +210,7 @@ cdef inline void lay_rows(
                 PREFETCH(given + ahead)
                 given += row
                 laid += plan.pitch
-        source += VECTOR_BYTES << even
+        source += step * VECTOR_BYTES
         target += VECTOR_BYTES
         low -= LANES(x[0])
         high -= LANES(x[0])

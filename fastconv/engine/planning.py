@@ -316,7 +316,7 @@ def together(problem):
     )
 
 
-@functools.cache
+@functools.lru_cache(1024)
 def sizes(n):
     """Sizes worth trying for a tile along an axis of n."""
     parts = {*range(1, 17), *(int(1.25**i) for i in range(13, 64))}
@@ -523,7 +523,11 @@ class _Costs:
                 z * blocks * (taps * (products + loads) + splits * 60)
                 + width * taps * np.where(near, 0.4, self.size / 48)
             ) + kept * (sums + store)  # fmt: skip
-        return np.where(near, 0, self._packing(packed)), self.lay_out, multiply * self._spill(scratch)
+        return (
+            np.where(near, 0, self._packing(packed)),
+            self.lay_out,
+            multiply * self._spill(scratch),
+        )
 
     def _packing(self, packed):
         """Packing large weights waits for memory."""
@@ -802,7 +806,9 @@ def tiled(problem, threads, packed, swapped=False):
                 strips=len(table) + 2 * taps,
                 strip_count=strip_count,
                 line=line,
-                by_rows=bool(by_rows(tile[2], pitch // size, taps, highest, kernels.VECTOR // size)),
+                by_rows=bool(
+                    by_rows(tile[2], pitch // size, taps, highest, kernels.VECTOR // size)
+                ),
                 sums=end,
                 sums_pitch=sums_pitch,
                 apart=swapped or (_padded(problem, step) if height else left_out),
