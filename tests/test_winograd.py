@@ -84,6 +84,25 @@ def test_any_end_of_any_tile(rng, monkeypatch, dtype, tiles):
     fastconv.arrays._calls.clear()
 
 
+@pytest.mark.parametrize("dilation", [(1, 2), (3, 1), (2, 5), (4, 4), (40, 3)])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_dilated(rng, monkeypatch, dtype, dilation):
+    """A tile has as many outputs of each part, and parts do not end alike."""
+
+    class Forced(winograd._Choice):
+        def __init__(self, problem, *given):
+            super().__init__(problem, *given)
+            self.tile = tuple(map(min, (1, 8, 12), problem.grid))
+
+    fastconv.arrays._calls.clear()
+    monkeypatch.setattr(winograd, "_Choice", Forced)
+    x, w = noise(rng, 2, 6, 37, 45, dtype=dtype), noise(rng, 21, 6, 3, 3, dtype=dtype)
+    b = noise(rng, 21, dtype=dtype)
+    for out in (None, np.zeros((2, 21, 37, 90), dtype)[..., ::2]):
+        check("conv2d", x, w, b, padding=dilation, dilation=dilation, out=out)
+    fastconv.arrays._calls.clear()
+
+
 @pytest.mark.parametrize("view", WRITEABLE_VIEWS)
 def test_out_may_be_any_view(rng, view):
     x, w, b = noise(rng, 2, 4, 13, 21), noise(rng, 6, 4, 3, 3), noise(rng, 6)

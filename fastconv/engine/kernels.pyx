@@ -70,7 +70,7 @@ from fastconv.engine.running cimport (
 )
 from fastconv.engine.separable cimport DOWN, separable_tile
 from fastconv.engine.simd cimport *
-from fastconv.engine.store cimport bands_to_output, multiply_to_output, store_panel
+from fastconv.engine.store cimport bands_to_output, convert, multiply_to_output, store_panel
 from fastconv.engine.swapped cimport run_swapped
 from fastconv.engine.weights cimport (
     gather, lay_biases, pack_block, transform_block, weights_of,
@@ -322,37 +322,43 @@ cdef void transform_tile(
     Memory memory, Py_ssize_t scratch, Table table, const char *source, const Plan *plan,
     const Pass *step, const Tile *tile, real *kind,
 ) noexcept nogil:
-    """Lay a tile's channels out one by one, to [36][inputs and kernel rows in z][tiles]."""
-    cdef const Py_ssize_t *residues = &table[plan.residues]
+    """Lay a tile's channels out one by one, to [36][inputs and kernel rows in z][part][tiles]."""
+    cdef const Py_ssize_t *residues
+    cdef Py_ssize_t axes = plan.phases_z + plan.phases_y + plan.phases_x
     cdef const Py_ssize_t *offsets = &table[step.offsets]
     cdef char *laid = &memory[scratch + plan.layout]
     cdef char *target = &memory[scratch + step.positions]
     cdef Py_ssize_t depth = step.reduction // plan.channels
     cdef Py_ssize_t rows = tile.rows_y // TILE
     cdef Py_ssize_t columns = tile.rows_x // TILE
-    cdef Py_ssize_t c, z
+    cdef Py_ssize_t c, z, p
+    cdef char *row
     for c in range(plan.channels):
-        lay_out(laid, source + c * plan.in_channel, 1, plan, tile, residues, kind)
-        for z in range(depth):
-            if real is double:
-                transform_inputs(target, step.plane_pitch, laid + offsets[9 * z], plan.pitch,
-                                 rows, columns, step.row_tiles, <vd *> NULL)
-            else:
-                transform_inputs(target, step.plane_pitch, laid + offsets[9 * z], plan.pitch,
-                                 rows, columns, step.row_tiles, <vf *> NULL)
-            target += step.row_pitch
+        for p in range(step.parts):
+            residues = &table[plan.residues + p * axes]
+            lay_out(laid, source + c * plan.in_channel, 1, plan, tile, residues, kind)
+            row = target + p * rows * step.row_tiles * <Py_ssize_t> sizeof(real)
+            for z in range(depth):
+                if real is double:
+                    transform_inputs(row, step.plane_pitch, laid + offsets[9 * z], plan.pitch,
+                                     rows, columns, step.row_tiles, <vd *> NULL)
+                else:
+                    transform_inputs(row, step.plane_pitch, laid + offsets[9 * z], plan.pitch,
+                                     rows, columns, step.row_tiles, <vf *> NULL)
+                row += step.row_pitch
+        target += depth * step.row_pitch
 
 
 cdef void store_rows(
-    char *out, const char *source, Py_ssize_t source_pitch, const Pass *step, const Tile *tile,
-    real *test,
+    char *out, char *source, Py_ssize_t source_pitch, Py_ssize_t limit_y,
+    Py_ssize_t limit_x, const Pass *step, const Tile *tile, real *test,
 ) noexcept nogil:
     """Rows of tiles, four columns each, to the output; `test` gets NaN if not all is finite."""
     cdef Py_ssize_t size = sizeof(real)
-    cdef Py_ssize_t rows = min(tile.rows_y, step.limit_y - tile.y)
-    cdef Py_ssize_t columns = min(tile.rows_x, step.limit_x - tile.x)
-    cdef Py_ssize_t y, x
-    cdef const char *row
+    cdef Py_ssize_t rows = min(tile.rows_y, limit_y - tile.y)
+    cdef Py_ssize_t columns = min(tile.rows_x, limit_x - tile.x)
+    cdef Py_ssize_t y
+    cdef char *row
     cdef char *target
     for y in range(rows):
         row = source + y % TILE * source_pitch + y // TILE * TILE * step.row_tiles * size
@@ -363,18 +369,21 @@ cdef void store_rows(
             else:
                 copy_tested(target, row, columns * size, <char *> test, <vf *> NULL)
         else:
-            for x in range(columns):
-                (<real *> (target + x * step.out_x))[0] = (<const real *> row)[x]
-                test[0] = test[0] + (<const real *> row)[x] * 0
+            if real is double:
+                copy_tested(row, row, columns * size, <char *> test, <vd *> NULL)
+            else:
+                copy_tested(row, row, columns * size, <char *> test, <vf *> NULL)
+            convert(target, step.out_x, row, columns, test, test)
 
 
 cdef void run_winograd(
     Memory memory, Memory packed, Py_ssize_t scratch, Table table, const char **operands,
     char *output, const Plan *plan, const Pass *step, const Tile *tile, real *kind,
 ) noexcept nogil:
-    """All products and results of a tile, for one chunk of its output channels."""
+    """All products and results of a tile of each part, for one chunk of their output channels."""
     cdef Py_ssize_t size = sizeof(real)
-    cdef Py_ssize_t places = tile.rows_y // TILE * step.row_tiles
+    cdef Py_ssize_t each = tile.rows_y // TILE * step.row_tiles
+    cdef Py_ssize_t places = step.parts * each
     cdef Py_ssize_t vectors = (places * size + VECTOR_BYTES - 1) // VECTOR_BYTES
     cdef Py_ssize_t result_plane = step.result_pitch * TALLEST_ROWS + VECTOR_BYTES
     cdef Py_ssize_t panel_pitch = 4 * step.result_pitch + VECTOR_BYTES
@@ -388,7 +397,8 @@ cdef void run_winograd(
     cdef char *out = (
         output + step.out_offset + tile.image * step.out_image + tile.group * step.out_group
         + tile.z * step.out_z + tile.y * step.out_y + tile.x * step.out_x)
-    cdef Py_ssize_t b, m, height, first, i, plane
+    cdef const Py_ssize_t *parts = &table[step.part_table]
+    cdef Py_ssize_t b, m, height, first, i, plane, p
     cdef bint near = step.near and not (<Worker *> &memory[scratch]).prepared
     cdef real[MAX_LANES] test
     memset(test, 0, VECTOR_BYTES)
@@ -418,7 +428,10 @@ cdef void run_winograd(
             else:
                 transform_results(panel, panel_pitch, results + i * step.result_pitch,
                                   result_plane, bias, vectors, <vf *> NULL)
-            store_rows(out + (m + i) * step.out_channel, panel, panel_pitch, step, tile, test)
+            for p in range(step.parts):
+                store_rows(out + (m + i) * step.out_channel + parts[3 * p],
+                           panel + p * each * TILE * size, panel_pitch, parts[3 * p + 1],
+                           parts[3 * p + 2], step, tile, test)
     if not is_zero(<const char *> test, kind):
         memory[plan.flags + tile.image] = 1
 

@@ -117,6 +117,8 @@ class Pass(NamedTuple):
     row_pitch: int = 0
     plane_pitch: int = 0
     result_pitch: int = 0
+    parts: int = 1
+    part_table: int = 0
     strips: int = 0
     strip_count: int = 0
     kernel: int = 0

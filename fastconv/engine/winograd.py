@@ -53,7 +53,8 @@ def refusal(problem):
 def _parts(problem):
     """Problems without dilation that make up one with it.
 
-    With dilation d, every d-th output sees every d-th input: so many images, interleaved.
+    With dilation d, every d-th output sees every d-th input: so many images, interleaved. The first
+    is as large as any.
     """
     (step,) = problem.steps
     lines = [sorted({tap[a] for tap in step.taps}) for a in (1, 2)]
@@ -79,6 +80,16 @@ def _parts(problem):
     return parts
 
 
+def _together(problem, reduction):
+    """The same in lists whose smallest tiles take their turns within bounds."""
+    parts = _parts(problem)
+    size = problem.dtype.itemsize
+    vectors = max(MOST // (PRODUCTS * kernels.VECTOR * reduction) - 2, 1)
+    most = max(vectors * kernels.VECTOR // size // kernels.row_tiles(1, size), 1)
+    each = -(-len(parts) // -(-len(parts) // most))
+    return [parts[i : i + each] for i in range(0, len(parts), each)]
+
+
 def _tiled(problem):
     """The problem with whole tiles; what is too much is not stored."""
     z, y, x = problem.grid
@@ -91,32 +102,38 @@ def _block(reduction, size):
 
 
 class _Choice:
-    """The tile and the chunks of output channels for the least time, and that time in cycles."""
+    """The tile and the chunks of output channels for the least time, and that time in cycles.
 
-    def __init__(self, problem, reduction, threads):
+    A tile has as many outputs of each part.
+    """
+
+    def __init__(self, problem, parts, reduction, threads):
         (step,) = problem.steps
         size = problem.dtype.itemsize
         lanes = kernels.VECTOR // size
         grid = [n // TILE for n in problem.grid[1:]]
         y, x = (t.ravel().astype(np.float64) for t in np.meshgrid(*map(sizes, grid), indexing="ij"))
         places = np.array([kernels.row_tiles(int(n), size) for n in x])
-        vectors = np.ceil(y * places / lanes)
+        vectors = np.ceil(parts * y * places / lanes)
         blocks = -(-step.outputs // kernels.TALLEST)
         height = -(-step.outputs // blocks)
-        rows = problem.channels * (TILE * y + 2)
+        rows = parts * problem.channels * (TILE * y + 2)
         weights = PRODUCTS * step.outputs * reduction * size
         seen = PRODUCTS * reduction * vectors * kernels.VECTOR
         results = PRODUCTS * height * vectors * kernels.VECTOR
         # Rows of tiles begin with a vector or, short ones, with a quarter of one.
         quarters = np.ceil(4 * x / lanes)
         transforms = np.where(quarters <= 3, np.ceil(y * quarters / 4), y * np.ceil(x / lanes))
-        lay_out = rows * (20 + TILE * x * size / 16) + reduction * transforms * 400
+        lay_out = rows * (20 + TILE * x * size / 16) + parts * reduction * transforms * 400
+        # What is more than two elements apart is moved one by one.
+        one_by_one = 4 * TILE * x + 40 if problem.stride[2] > 2 else 0
+        lay_out = lay_out + rows * one_by_one
         # Weights that the caches do not hold come from memory, at a few bytes a cycle.
         from_afar = weights / (4 if weights > 2 * CACHE else 32) + max(weights - 16 * CACHE, 0) / 10
         multiply = (
-            PRODUCTS * step.outputs * reduction * filled(y * places, height, lanes) * 0.5
+            PRODUCTS * step.outputs * reduction * filled(parts * y * places, height, lanes) * 0.5
             + PRODUCTS * blocks * np.ceil(vectors / kernels.vectors(height)) * 30
-            + step.outputs * (vectors * 320 + y * TILE * (10 + x * size / 16))
+            + step.outputs * (vectors * 320 + parts * y * TILE * (10 + x * size / 16 + one_by_one))
             + from_afar
             # Tiles that outgrow the second-level cache are read ahead well, up to a size.
             + np.maximum(seen - 6 * CACHE, 0) * blocks / 16
@@ -159,27 +176,29 @@ def cycles(problem, limit, packed):
     products = PRODUCTS * step.outputs * reduction * 0.5
     if 0.75 * vectors * (reduction * 400 + step.outputs * 320 + products) > limit:
         return math.inf
-    parts = _parts(problem)
-    choice = _Choice(_tiled(parts[0]), reduction, 1)
-    cycles = len(parts) * (choice.cycles - choice.once) + (0 if packed else choice.once)
+    turns = _together(problem, reduction)
+    choice = _Choice(_tiled(turns[0][0]), len(turns[0]), reduction, 1)
+    cycles = len(turns) * (choice.cycles - choice.once) + (0 if packed else choice.once)
     # Direct sums are counted at two vectors a cycle, which not all machines reach.
     return 0.75 * cycles
 
 
 def plan(problem, threads):
-    """Plan `problem` for at most so many threads."""
-    return Fan([_plan(part, threads) for part in _parts(problem)])
+    """Plan `problem` for at most so many threads: a tile of many parts reads weights once."""
+    reduction = problem.channels * len(problem.steps[0].taps) // 9
+    turns = _together(problem, reduction)
+    return Fan([_plan(parts, turns[0][0].grid, reduction, threads) for parts in turns])
 
 
-def _plan(problem, threads):
+def _plan(parts, grid, reduction, threads):
+    problem = parts[0]._replace(grid=grid)
     (step,) = problem.steps
     tiled = _tiled(problem)
     size = problem.dtype.itemsize
-    reduction = problem.channels * len(step.taps) // 9
-    choice = _Choice(tiled, reduction, 1)
+    choice = _Choice(tiled, len(parts), reduction, 1)
     threads = worth(threads, choice.cycles)
     if threads > 1:
-        choice = _Choice(tiled, reduction, threads)
+        choice = _Choice(tiled, len(parts), reduction, threads)
     tile = choice.tile
     axes = [axis(problem, a) for a in range(3)]
     pitch = (tile[2] + axes[2].halo) * size
@@ -190,7 +209,7 @@ def _plan(problem, threads):
     positions = aligned(max(layout.end + 5 * kernels.VECTOR, layout.start + weights))
     row_tiles = kernels.row_tiles(tile[2] // TILE, size)
     # Not a power of two from plane to plane, which would fall on the same cache lines.
-    result_pitch = aligned(tile[1] // TILE * row_tiles * size)
+    result_pitch = aligned(len(parts) * (tile[1] // TILE) * row_tiles * size)
     row_pitch = result_pitch + kernels.VECTOR
     plane_pitch = reduction * row_pitch + kernels.VECTOR
     results = positions + PRODUCTS * plane_pitch
@@ -200,7 +219,11 @@ def _plan(problem, threads):
     near = problem.images == 1 and tile == tiled.grid and block <= NEAR
     panel = near_at + aligned(block * near)
     places, gather = offsets(step, axes, layout, pitch, size)
-    table = [r for a in axes for r in a.residues]
+    table = [r for part in parts for a in range(3) for r in axis(part, a).residues]
+    part_table = len(table)
+    for part in parts:
+        output = part.steps[0].output
+        table += [output.offset - step.output.offset, *output.sizes[1:]]
     offsets_at = len(table)
     gather_at = offsets_at + len(places)
     columns_at = gather_at + len(gather)
@@ -222,6 +245,8 @@ def _plan(problem, threads):
         row_pitch=row_pitch,
         plane_pitch=plane_pitch,
         result_pitch=result_pitch,
+        parts=len(parts),
+        part_table=part_table,
         sums=near_at,
     ).of_step(step)
     biases = aligned(problem.groups * step.outputs * size)
@@ -230,5 +255,5 @@ def _plan(problem, threads):
     )
     return finished(
         tiled, axes, tile, choice.chunks, 0, threads, layout, pitch, [each], table, biases, weights,
-        panel, TILE * (4 * result_pitch + kernels.VECTOR), flops(problem), "winograd",
+        panel, TILE * (4 * result_pitch + kernels.VECTOR), sum(map(flops, parts)), "winograd",
     )  # fmt: skip
