@@ -340,7 +340,7 @@ cdef inline void lay_out(
     cdef bint outside
     cdef bint plain = (is_given(plan, kind) and plan.border == ZEROS
                        and plan.in_x == sizeof(real))
-    # Of long rows most vectors are whole, too, and lie side by side.
+    # Long rows had better be copied one after the other, as memory has them.
     cdef bint parts = plain and (
         plan.stride_x == 2
         or plan.stride_x == 1 and count_y >= BAND and plan.pitch <= 2 * VECTOR_BYTES)

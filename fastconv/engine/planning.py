@@ -373,8 +373,8 @@ def not_wide(vectors, height):
 def by_rows(columns, pitch, taps, height, lanes):
     """Whether rows of whole vectors had better go to the output one by one.
 
-    They need no panel, and what lies between them is not computed; but vectors that do not fill
-    a wide tile take longer.
+    They need no panel, which takes some cycles for each of its vectors and rows, and what lies
+    between them is not computed; but vectors that do not fill a wide tile take longer.
     """
     alone = columns / lanes
     alone = alone + not_wide(alone, height)

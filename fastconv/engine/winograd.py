@@ -104,7 +104,7 @@ def _block(reduction, size):
 class _Choice:
     """The tile and the chunks of output channels for the least time, and that time in cycles.
 
-    A tile has as many outputs of each part.
+    So many parts are computed at once: a tile is one of each.
     """
 
     def __init__(self, problem, parts, reduction, threads):
