@@ -723,6 +723,7 @@ def tiled(problem, threads, packed, swapped=False):
     most = -(-problem.channels // splits)
     source = layout = buffer(aligned(WORKER_BYTES), most, left, axes, tile, size, False)
     pitch = (tile[2] + axes[2].halo) * size
+    lanes = kernels.VECTOR // size
     # Of a swapped pass: the bytes of a tap's weights, which are gathered in the scratch.
     width = kernels.turned_vectors(height) * kernels.VECTOR if height else 0
     block = width // size if height else kernels.ROWS
@@ -808,9 +809,9 @@ def tiled(problem, threads, packed, swapped=False):
                 strips=len(table) + 2 * taps,
                 strip_count=strip_count,
                 line=line,
-                by_rows=bool(
-                    by_rows(tile[2], pitch // size, taps, highest, kernels.VECTOR // size)
-                ),
+                by_rows=not height
+                and tile[2] % lanes == 0
+                and bool(by_rows(tile[2], pitch // size, taps, highest, lanes)),
                 sums=end,
                 sums_pitch=sums_pitch,
                 apart=swapped or (_padded(problem, step) if height else left_out),

@@ -9,7 +9,6 @@ from libc.string cimport memcpy, memset
 from fastconv.engine.lay_out cimport copy
 from fastconv.engine.plan cimport *
 from fastconv.engine.simd cimport *
-from fastconv.engine.store cimport spread
 from fastconv.engine.weights cimport gather, is_finite, transpose, weights_of
 
 
@@ -109,6 +108,22 @@ cdef inline turned_t turned_of(Py_ssize_t height, vector *_) noexcept nogil:
     return <turned_t> multiply_turned[vector, rows14]
 
 
+cdef inline void transpose_spread(
+    char *target, Py_ssize_t target_pitch, const char *source, Py_ssize_t source_pitch,
+    Py_ssize_t squares, int height, vector *v,
+) noexcept nogil:
+    """As transpose, to every other place of each row of the target."""
+    cdef vector square[MAX_LANES]
+    cdef Py_ssize_t _square
+    cdef int i
+    for _square in range(squares):
+        transpose(<char *> square, VECTOR_BYTES, source, source_pitch, 1, height, v)
+        for i in range(LANES(square[0])):
+            STORE_SPREAD(target + i * target_pitch, square[i], height * LANE_BYTES(square[0]))
+        source += VECTOR_BYTES
+        target += LANES(square[0]) * target_pitch
+
+
 cdef inline void store_turned(
     char *out, const char *sums, Py_ssize_t pitch, Py_ssize_t count, Py_ssize_t row_length,
     Py_ssize_t columns, Py_ssize_t width, const Pass *step, real *_,
@@ -118,11 +133,9 @@ cdef inline void store_turned(
     cdef Py_ssize_t lanes = VECTOR_BYTES // size
     cdef Py_ssize_t whole = width // lanes
     cdef Py_ssize_t i = 0
-    cdef Py_ssize_t j, k, m, left
+    cdef Py_ssize_t j, k, left
     cdef int height
     cdef char *target
-    cdef real[MAX_LANES * MAX_LANES] elements
-    cdef char *square = <char *> elements
     # Whether positions follow each other in the output.
     cdef bint in_turn = columns == row_length and step.out_y == row_length * size
     while i < count:
@@ -138,21 +151,13 @@ cdef inline void store_turned(
                 copy(target + k * step.out_x, sums + (i + k) * pitch, width * size)
             j = width
         elif SPREADS and step.out_x == 2 * size:
-            for m in range(whole):
-                if real is double:
-                    transpose(square, VECTOR_BYTES, sums + i * pitch + m * VECTOR_BYTES, pitch, 1,
-                              height, <vd *> NULL)
-                else:
-                    transpose(square, VECTOR_BYTES, sums + i * pitch + m * VECTOR_BYTES, pitch, 1,
-                              height, <vf *> NULL)
-                for k in range(lanes):
-                    if real is double:
-                        spread(target + j * step.out_channel, square + k * VECTOR_BYTES,
-                               height * size, <vd *> NULL)
-                    else:
-                        spread(target + j * step.out_channel, square + k * VECTOR_BYTES,
-                               height * size, <vf *> NULL)
-                    j += 1
+            if real is double:
+                transpose_spread(target, step.out_channel, sums + i * pitch, pitch, whole, height,
+                                 <vd *> NULL)
+            else:
+                transpose_spread(target, step.out_channel, sums + i * pitch, pitch, whole, height,
+                                 <vf *> NULL)
+            j = whole * lanes
         elif step.out_x == size:
             if real is double:
                 transpose(target, step.out_channel, sums + i * pitch, pitch, whole, height,

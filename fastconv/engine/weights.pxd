@@ -126,13 +126,18 @@ cdef inline void lay_biases(
     """The biases of a pass side by side; added to zero, so that -0 becomes 0."""
     cdef real *biases = <real *> &memory[step.bias]
     cdef const char *source
-    cdef Py_ssize_t m
+    cdef real bias
+    cdef Py_ssize_t _m, i
     if step.bias_operand < 0:
         memset(biases, 0, groups * step.groups * step.channels * sizeof(real))
         return
     source = operands[step.bias_operand]
-    for m in range(groups * step.groups * step.channels):
-        biases[m] = 0 + (<const real *> (source + m // step.bias_each * step.bias_stride))[0]
+    for _m in range(groups * step.groups * step.channels // step.bias_each):
+        bias = 0 + (<const real *> source)[0]
+        for i in range(step.bias_each):
+            biases[i] = bias
+        biases += step.bias_each
+        source += step.bias_stride
 
 
 cdef inline void test_vectors(

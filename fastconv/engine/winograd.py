@@ -80,6 +80,11 @@ def _parts(problem):
     return parts
 
 
+def _reduction(problem):
+    """How many products each sum has, of each plane: channels, and rows of the kernel in z."""
+    return problem.channels * len(problem.steps[0].taps) // 9
+
+
 def _together(problem, reduction):
     """The same in lists whose smallest tiles take their turns within bounds."""
     parts = _parts(problem)
@@ -170,7 +175,7 @@ def cycles(problem, limit, packed):
     Infinitely many if the transforms and products alone are more than a limit.
     """
     (step,) = problem.steps
-    reduction = problem.channels * len({tap[0] for tap in step.taps})
+    reduction = _reduction(problem)
     depth, y, x = problem.grid
     vectors = problem.groups * depth * y * x / TILE**2 * problem.dtype.itemsize / kernels.VECTOR
     products = PRODUCTS * step.outputs * reduction * 0.5
@@ -185,7 +190,7 @@ def cycles(problem, limit, packed):
 
 def plan(problem, threads):
     """Plan `problem` for at most so many threads: a tile of many parts reads weights once."""
-    reduction = problem.channels * len(problem.steps[0].taps) // 9
+    reduction = _reduction(problem)
     turns = _together(problem, reduction)
     return Fan([_plan(parts, turns[0][0].grid, reduction, threads) for parts in turns])
 
