@@ -98,8 +98,9 @@ class Explanation(NamedTuple):
         where an image is so small that vectors run over output channels; and the number of
         passes, one after the other, or of phases, side by side; ``'in place'`` where the input
         is read where it is, ``'interleaved'`` where vectors run over small planes of single
-        channels, ``'then'`` between two of them that take turns. The bits are the same, but
-        where a kernel is as large as the image, and with many taps in a row or far apart. Or
+        channels, ``'taps apart'`` where each is multiplied where it meets more than the zeros
+        around, ``'then'`` between two of them that take turns. The bits are the same, but where
+        a kernel is as large as the image, and with many taps in a row or apart. Or
         ``'winograd'``, or ``'fft of'`` so many elements along each axis.
     simd : str
         The instruction set, as in `show_config`.

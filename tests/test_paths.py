@@ -385,21 +385,6 @@ def test_parts_of_the_channels(rng, force, dtype, geometry, splits):
         )
 
 
-def far_apart(rng, dtype=np.float32):
-    """A problem most of whose taps meet nothing but zeros in most places."""
-    x, w = whole(rng, 2, 32, 9, 11, dtype=dtype), whole(rng, 5, 32, 3, 3, dtype=dtype)
-    return (x, w, whole(rng, 5, dtype=dtype)), {"dilation": 6, "padding": 6}
-
-
-@pytest.mark.parametrize("tile", [(1, 9, 11), (1, 2, 3), (1, 1, 11), (1, 9, 1)])
-@pytest.mark.parametrize("splits", [1, 2, 5])
-@each_dtype
-def test_taps_on_padding_are_left_out(rng, force, dtype, splits, tile):
-    operands, options = far_apart(rng, dtype)
-    force(splits=splits, height=0, tile=tile)
-    direct("conv2d", *operands, **options)
-
-
 @pytest.mark.parametrize("sizes", [(3,), (1, 4), (2, 1, 2)])
 @pytest.mark.parametrize("inputs", [1, 7])
 @pytest.mark.parametrize("outputs", [1, 5])
@@ -413,25 +398,6 @@ def test_small_inputs_under_large_kernels(rng, dtype, outputs, inputs, sizes):
     direct("conv_transpose", x, w, dilation=2, padding=1, groups=2)
     w = np.moveaxis(w.reshape(2, inputs, outputs, *kernel), 1, 2).reshape(-1, inputs, *kernel)
     direct("conv", x, w, b, padding=[n - 1 for n in kernel], groups=2)
-
-
-def test_taps_all_on_padding(rng, force):
-    force(splits=2, height=0, tile=(1, 1, 1))
-    x, w, b = whole(rng, 1, 32, 3, 3), whole(rng, 5, 32, 2, 2), whole(rng, 5)
-    direct("conv2d", x, w, b, dilation=20, padding=10)
-
-
-@pytest.mark.parametrize("value", [np.inf, np.nan])
-def test_taps_are_not_left_out_if_zero_times_them_is_not_zero(rng, force, value):
-    (x, w, b), options = far_apart(rng)
-    w[1, 3, 0, 0] = value
-    results = []
-    for tile in ((1, 9, 11), (1, 2, 3)):
-        force(splits=2, height=0, tile=tile)
-        results.append(fastconv.conv2d(x, w, b, method="direct", **options))
-        assert not np.isfinite(results[-1][:, 1]).any()
-        assert np.isfinite(results[-1][:, 2]).all()
-    np.testing.assert_array_equal(*results)
 
 
 @pytest.mark.parametrize("alone", [False, True])
@@ -548,49 +514,75 @@ def test_swapped_meets_padding_where_zero_times_it_is_not_zero(rng, swap, value,
     assert np.isfinite(result[:, 2:]).all()
 
 
-# Taps far apart: parts of the output, between the columns where one comes in or goes out
+# Taps one by one, where much of what they meet is the zeros around
 
 
 @pytest.fixture
-def far(monkeypatch, anew):
-    """Small problems are worth it, too."""
-    monkeypatch.setattr(ways, "FAR_INPUTS", 1)
-    monkeypatch.setattr(ways, "FAR_PRODUCTS", 1)
+def apart(monkeypatch, anew):
+    """Small problems are worth it, too, in as many tiles and parts of the channels as may be."""
+    monkeypatch.setattr(ways, "MOST_MET", 99)
+    monkeypatch.setattr(ways, "MOST_MET_ASKEW", 99)
+    monkeypatch.setattr(ways, "CHANNELS_APART", 13)
+    monkeypatch.setattr(ways, "OUTPUTS_APART", 50)
+    monkeypatch.setattr(ways, "APART_BUDGET", 0)
 
 
 FAR_APART = [
     ((33,), (3,), (1,), (10,), 12),
     ((40,), (2,), (2,), (30,), ((30, 0),)),
     ((9, 17), (3, 3), (1, 1), (2, 6), 6),
+    ((25, 21), (3, 3), (1, 1), (9, 7), (9, 7)),
     ((12, 11), (2, 3), (1, 2), (8, 4), 5),
+    ((3, 3), (2, 2), (1, 1), (20, 20), 10),
     ((2, 7, 13), (1, 3, 3), (1, 1, 1), (1, 3, 5), ((0, 0), (3, 3), (5, 5))),
+    ((5, 4, 6), (3, 2, 2), (1, 2, 1), (4, 3, 3), 4),
 ]
 
 
 @pytest.mark.parametrize(("sizes", "kernel", "stride", "dilation", "padding"), FAR_APART, ids=str)
+@pytest.mark.parametrize("outputs", [2, 11, 60])
 @pytest.mark.parametrize("threads", [1, 3])
 @each_dtype
-def test_columns(rng, far, dtype, threads, sizes, kernel, stride, dilation, padding):
-    x, w = whole(rng, 2, 64, *sizes, dtype=dtype), whole(rng, 120, 32, *kernel, dtype=dtype)
+def test_taps_apart(rng, apart, dtype, threads, outputs, sizes, kernel, stride, dilation, padding):
+    x = whole(rng, 2, 64, *sizes, dtype=dtype)
+    w = whole(rng, 2 * outputs, 32, *kernel, dtype=dtype)
     name = f"conv{len(sizes)}d"
     options = {"stride": stride, "dilation": dilation, "padding": padding, "groups": 2}
-    b = whole(rng, 120, dtype=dtype)
+    b = whole(rng, 2 * outputs, dtype=dtype)
     with fastconv.num_threads(threads):
-        assert "swapped" in method(name, x, w, b, **options)
+        assert "apart" in method(name, x, w, b, **options)
         packed(direct(name, x, w, b, **options), name, x, w, b, **options)
 
 
-@pytest.mark.parametrize("packed", [False, True])
+def test_taps_apart_in_the_same_order(rng, monkeypatch, anew):
+    """The same bits from tiles of any size, batches and threads."""
+    x, w = noise(rng, 3, 150, 30, 33), noise(rng, 40, 150, 3, 3)
+    options = {"dilation": 12, "padding": 12}
+    assert "apart" in method("conv2d", x, w, **options)
+    with fastconv.num_threads(1):
+        expected = fastconv.conv2d(x, w, method="direct", **options)
+    for budget in (ways.APART_BUDGET, 0):
+        monkeypatch.setattr(ways, "APART_BUDGET", budget)
+        with fastconv.num_threads(3):
+            for image in (x, *(x[i : i + 1] for i in range(3))):
+                fastconv.arrays._calls.clear()
+                result = fastconv.conv2d(image, w, method="direct", **options)
+                assert any((result == each).all() for each in (expected, *expected[:, None]))
+
+
+@pytest.mark.parametrize("given", [lambda w: w, fastconv.pack])
 @pytest.mark.parametrize("value", [np.inf, np.nan])
-def test_columns_meet_padding_where_zero_times_it_is_not_zero(rng, far, value, packed):
+def test_taps_are_not_left_out_if_zero_times_them_is_not_zero(rng, apart, value, given):
     x, w = whole(rng, 2, 32, 9, 17), whole(rng, 64, 32, 3, 3)
     w[3, 5, 1, 0] = value
-    given = fastconv.pack(w) if packed else w
     options = {"padding": 6, "dilation": 6}
-    assert "swapped" in method("conv2d", x, w, **options)
-    result = fastconv.conv2d(x, given, method="direct", **options)
+    assert "apart" in method("conv2d", x, w, **options)
+    result = fastconv.conv2d(x, given(w), method="direct", **options)
     assert not np.isfinite(result[:, 3]).any()
-    assert np.isfinite(np.delete(result, 3, 1)).all()
+    w[3] = 0
+    direct("conv2d", x, w, **options)
+    rest = fastconv.conv2d(x, given(w), method="direct", **options)
+    np.testing.assert_array_equal(np.delete(result, 3, 1), np.delete(rest, 3, 1))
 
 
 # Small groups, several in a tile

@@ -35,9 +35,9 @@ F. Where an image is so small that its positions would not fill the vectors, a p
    the same.
 
 G. Many input channels may take turns in the scratch, in *parts*; their sums wait in it. Where
-   much of what the taps meet is the zeros around the input, taps are set *apart* in each part,
-   and a tile leaves out those that meet nothing else; so do swapped passes, of which there is one
-   for each part of the columns between those where a tap comes in or goes out.
+   much of what the taps meet is the zeros around the input, taps are *apart*: one after the other
+   is laid out, only where it meets more. Swapped passes leave out taps that meet nothing else in
+   some rows.
 H. Small filters of single channels (filter.pxd), pairs of lines on planes (separable.pxd), kernels
    as large as the image (dots.pxd), and linear maps at each position, read the input in place. The
    first output channels of a map *keep* what their register tiles load, for the others, one tap
@@ -58,7 +58,7 @@ from libc.string cimport memcpy, memset
 from fastconv.engine.dots cimport dots_tile
 from fastconv.engine.filter cimport filter_tile
 from fastconv.engine.interleaved cimport interleaved_tile
-from fastconv.engine.lay_out cimport copy_tested, is_zero, lay_out
+from fastconv.engine.lay_out cimport copy_tested, is_zero, lay_out, steps_to
 from fastconv.engine.multiply cimport is_few, multiply_bands, multiply_positions
 from fastconv.engine.plan cimport *
 from fastconv.engine.ordered cimport (
@@ -240,19 +240,6 @@ cdef void run_pointwise(
         turn += step.most + AHEAD
 
 
-cdef bint reaches(
-    const Py_ssize_t *tap, const Plan *plan, const Tile *tile,
-) noexcept nogil:
-    """Whether a tap (z, y, x) meets the input anywhere in a tile, not only the zeros around."""
-    return (
-        tap[0] + (tile.z + tile.rows_z - 1) * plan.stride_z >= 0
-        and tap[0] + tile.z * plan.stride_z < plan.size_z
-        and tap[1] + (tile.y + tile.rows_y - 1) * plan.stride_y >= 0
-        and tap[1] + tile.y * plan.stride_y < plan.size_y
-        and tap[2] + (tile.x + tile.rows_x - 1) * plan.stride_x >= 0
-        and tap[2] + tile.x * plan.stride_x < plan.size_x)
-
-
 cdef void run_split(
     Memory memory, Memory packed, Py_ssize_t scratch, Table table, const char **operands,
     char *output, Py_ssize_t split, const Plan *plan, const Pass *step, const Tile *tile,
@@ -260,8 +247,7 @@ cdef void run_split(
 ) noexcept nogil:
     """What one part of the input channels adds, in one tile, to one chunk of the output's.
 
-    Sums wait in the scratch; after the last part they go to the output. If the taps of a
-    part are apart, those that meet nothing but zeros in this tile are left out.
+    Sums wait in the scratch; after the last part they go to the output.
     """
     cdef Py_ssize_t size = sizeof(real)
     cdef Py_ssize_t start = part(split, plan.splits, plan.channels)
@@ -275,14 +261,12 @@ cdef void run_split(
     cdef Py_ssize_t vectors = (positions * size + VECTOR_BYTES - 1) // VECTOR_BYTES
     cdef Py_ssize_t first = part(tile.chunk, plan.chunks, step.blocks)
     cdef Py_ssize_t begin = part(first, step.blocks, step.channels)
-    cdef Py_ssize_t b, m, z, t
+    cdef Py_ssize_t b, m, z
     cdef const char *source
     cdef const char *weights
     cdef const char *bias
     cdef char *sums
     cdef int height
-    cdef bint resume
-    cdef bint skip = step.apart and not packed[step.infinite]
     for b in range(first, part(tile.chunk + 1, plan.chunks, step.blocks)):
         m = part(b, step.blocks, step.channels)
         height = <int> (part(b + 1, step.blocks, step.channels) - m)
@@ -293,20 +277,9 @@ cdef void run_split(
             source = &memory[scratch + step.source + z * step.source_z]
             sums = &memory[scratch + step.sums + (m - begin) * step.sums_pitch
                            + z * vectors * VECTOR_BYTES]
-            resume = split > 0
-            if step.apart:
-                for t in range(kernel):
-                    if not skip or reaches(&table[step.coordinates + 3 * t], plan, tile):
-                        multiply_positions(
-                            source, &table[step.offsets + t * step.most], channels,
-                            weights + t * channels * height * size, bias, sums,
-                            step.sums_pitch, positions, height, resume, NULL, NULL, kind)
-                        resume = True
-            if not step.apart or not resume:
-                multiply_positions(
-                    source, &table[step.offsets], 0 if step.apart else channels * kernel,
-                    weights, bias, sums, step.sums_pitch, positions, height, resume, NULL, NULL,
-                    kind)
+            multiply_positions(
+                source, &table[step.offsets], channels * kernel, weights, bias, sums,
+                step.sums_pitch, positions, height, split > 0, NULL, NULL, kind)
             if split + 1 == plan.splits:
                 store_panel(
                     sums, step.sums_pitch, height, 0, positions, row_length, columns,
@@ -314,6 +287,141 @@ cdef void run_split(
                     + tile.group * step.out_group + m * step.out_channel
                     + (tile.z + z) * step.out_z + tile.y * step.out_y + tile.x * step.out_x,
                     plan, step, kind)
+
+
+# ---- Taps one by one -----------------------------------------------------------------
+
+cdef bint inside(
+    Py_ssize_t *low, Py_ssize_t *high, Py_ssize_t tap, Py_ssize_t stride, Py_ssize_t size,
+) noexcept nogil:
+    """Make a range of outputs those for which a tap meets an axis of so many elements."""
+    low[0] = max(low[0], steps_to(-tap, stride))
+    high[0] = min(high[0], steps_to(size - tap, stride))
+    return low[0] < high[0]
+
+
+cdef bint meets(
+    Tile *box, const Tile *band, const Py_ssize_t *tap, const Plan *plan,
+) noexcept nogil:
+    """Whether a tap (z, y, x) meets the input in a plane of a band; the box of rows where it does.
+
+    Of a single row it is the columns where it does.
+    """
+    cdef Py_ssize_t first_z = band.z
+    cdef Py_ssize_t last_z = band.z + 1
+    cdef Py_ssize_t first_x = band.x
+    cdef Py_ssize_t last_x = band.x + band.rows_x
+    cdef Py_ssize_t last_y = band.y + band.rows_y
+    box[0] = band[0]
+    if not (inside(&first_z, &last_z, tap[0], plan.stride_z, plan.size_z)
+            and inside(&box.y, &last_y, tap[1], plan.stride_y, plan.size_y)
+            and inside(&first_x, &last_x, tap[2], plan.stride_x, plan.size_x)):
+        return False
+    box.rows_y = last_y - box.y
+    if band.rows_y == 1:
+        box.x = first_x
+        box.rows_x = last_x - first_x
+    return True
+
+
+cdef void lay_tap(
+    char *laid, const char *source, Py_ssize_t channels, const Plan *plan, const Tile *box,
+    const Py_ssize_t *tap, real *kind,
+) noexcept nogil:
+    """What a tap sees from the positions of a box, which follow each other; then zeros."""
+    cdef Plan own = plan[0]
+    cdef Py_ssize_t c
+    own.pitch = box.rows_x * <Py_ssize_t> sizeof(real)
+    own.plane = own.phase = box.rows_y * own.pitch
+    for c in range(channels):
+        memset(laid + c * own.channel + own.plane, 0, VECTOR_BYTES)
+    lay_out(laid, source, channels, &own, box, tap, kind)
+
+
+cdef void run_apart(
+    Memory memory, Memory packed, Py_ssize_t scratch, Table table, const char **operands,
+    char *output, Py_ssize_t split, const Plan *plan, const Pass *step, const Tile *tile,
+    real *kind,
+) noexcept nogil:
+    """As run_split where much of what taps meet is zeros: each is laid out where it meets more.
+
+    *Bands* of columns in which all meet the same taps have positions of their own. What the first
+    output channels read is kept for the others.
+    """
+    cdef Py_ssize_t size = sizeof(real)
+    cdef Py_ssize_t lanes = VECTOR_BYTES // size
+    cdef Py_ssize_t start = part(split, plan.splits, plan.channels)
+    cdef Py_ssize_t channels = part(split + 1, plan.splits, plan.channels) - start
+    cdef Py_ssize_t kernel = step.taps // plan.channels
+    cdef Py_ssize_t first = part(tile.chunk, plan.chunks, step.blocks)
+    cdef Py_ssize_t last = part(tile.chunk + 1, plan.chunks, step.blocks)
+    cdef Py_ssize_t begin = part(first, step.blocks, step.channels)
+    cdef int lowest = <int> (step.channels // step.blocks)
+    cdef bint all_finite = not packed[step.infinite]
+    cdef const char *source = (operands[0] + tile.image * plan.in_image
+                               + tile.group * plan.in_group + start * plan.in_channel)
+    cdef char *laid = &memory[scratch + plan.layout]
+    cdef char *sums = &memory[scratch + step.sums]
+    cdef const Py_ssize_t *tap = &table[step.coordinates]
+    cdef const Py_ssize_t *cut = &table[step.part_table]
+    cdef Py_ssize_t s, z, t, b, m, positions, left
+    cdef const char *weights
+    cdef char *out
+    cdef int height
+    cdef bint keeps
+    cdef Tile band = tile[0]
+    cdef Tile box
+    cdef Kept kept
+    cdef Upcoming upcoming
+    kept.vectors = &memory[scratch + step.positions]
+    kept.offsets = &table[step.column_offsets]
+    upcoming.rows = 0
+    band.rows_z = 1
+    for s in range(step.parts):
+        if step.parts > 1:
+            band.x = cut[s]
+            band.rows_x = cut[s + 1] - cut[s]
+        for z in range(tile.rows_z):
+            band.z = tile.z + z
+            # Before all taps, of none of the channels: sums begin with the bias.
+            for t in range(0 if split else -1, kernel):
+                box = band
+                if t >= 0:
+                    if all_finite and not meets(&box, &band, tap + 3 * t, plan):
+                        continue
+                    lay_tap(laid, source, channels, plan, &box, tap + 3 * t, kind)
+                positions = box.rows_y * box.rows_x
+                left = positions % lanes
+                keeps = (step.positions
+                         and is_few(left, lowest, kind) == is_few(left, lowest + 1, kind))
+                kept.again = False
+                for b in range(first, last):
+                    m = part(b, step.blocks, step.channels)
+                    height = <int> (part(b + 1, step.blocks, step.channels) - m)
+                    weights = &packed[step.packed] + size * (
+                        (tile.group * step.channels + m) * step.taps
+                        + (start * kernel + t * channels) * height)
+                    # Those of the next block, which may come from afar.
+                    upcoming.at = weights + height * step.taps * size
+                    upcoming.left = channels * height * size // LINE + 1
+                    multiply_positions(
+                        laid, &table[step.offsets], channels if t >= 0 else 0, weights,
+                        &memory[step.bias + (tile.group * step.channels + m) * size],
+                        sums + (m - begin) * step.sums_pitch
+                        + ((box.y - band.y) * band.rows_x + box.x - band.x) * size,
+                        step.sums_pitch, positions, height, t >= 0, &upcoming,
+                        &kept if keeps else NULL, kind)
+                    kept.again = True
+            positions = band.rows_y * band.rows_x
+            if split + 1 == plan.splits:
+                out = (output + step.out_offset + tile.image * step.out_image
+                       + tile.group * step.out_group + band.z * step.out_z
+                       + band.y * step.out_y + band.x * step.out_x)
+                m = part(last, step.blocks, step.channels) - begin
+                store_panel(
+                    sums, step.sums_pitch, <int> m, 0, positions, band.rows_x, band.rows_x,
+                    out + begin * step.out_channel, plan, step, kind)
+            sums += (positions + lanes - 1) // lanes * VECTOR_BYTES + VECTOR_BYTES
 
 
 # ---- Winograd ------------------------------------------------------------------------
@@ -511,6 +619,10 @@ cdef void run_tile(
     if plan.splits:
         source = operands[0] + tile.image * plan.in_image + tile.group * plan.in_group
         for i in range(plan.splits):
+            if passes[0].form == APART:
+                run_apart(memory, packed, scratch, table, operands, output, i, plan, passes, tile,
+                          kind)
+                continue
             first = part(i, plan.splits, plan.channels)
             lay_out(&memory[scratch + plan.layout], source + first * plan.in_channel,
                     part(i + 1, plan.splits, plan.channels) - first, plan, tile,
@@ -1099,6 +1211,7 @@ TALLEST = TALLEST_ROWS
 FORMS = {
     "direct": DIRECT, "swapped": SWAPPED, "pointwise": POINTWISE, "filter": FILTER,
     "separable": SEPARABLE, "winograd": WINOGRAD, "interleaved": INTERLEAVED, "dots": DOTS,
+    "apart": APART,
 }
 #: What the input and the output may be arrays of.
 NUMBERS = {

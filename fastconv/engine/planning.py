@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastconv import geometry
 from fastconv.engine import _system
 from fastconv.engine.dispatch import kernels
 
@@ -386,13 +385,11 @@ class _Costs:
 
     Two vector multiply-adds a cycle, 8 bytes laid out a cycle, some cycles for each run of
     the register tile and each row of scratch or output; more where the scratch outgrows
-    the cache. Good enough to choose by; nothing depends on it but the time. `reached` is the
-    share of taps that tiles do not leave out, None if none may be left out.
+    the cache. Good enough to choose by; nothing depends on it but the time.
     """
 
-    def __init__(self, problem, axes, tiles, reached):
+    def __init__(self, problem, axes, tiles):
         self.problem = problem
-        self.reached = reached
         self.tiles = tiles
         self.extents = [t + axis.halo for t, axis in zip(tiles, axes, strict=True)]
         self.phases = [len(axis.residues) for axis in axes]
@@ -420,8 +417,6 @@ class _Costs:
         """
         z, y, x = self.tiles
         scratch = self.scratch / splits
-        left_out = self.reached is not None
-        reached = self.reached if left_out else 1.0
         left = (True, True, True)
         multiply = 0.0
         for step in self.problem.steps:
@@ -442,19 +437,18 @@ class _Costs:
                 # One by one, unless they follow each other or every other one does.
                 along = 1 if step.output.spatial[2] <= 2 * self.size else self.lanes
                 store = step.outputs * (y * 6 + positions / self.lanes * 2 * along)
-                if splits == 1 and not left_out and step.output.spatial[2] == self.size:
+                if splits == 1 and step.output.spatial[2] == self.size:
                     alone = by_rows(x, self.extents[2], taps, height, self.lanes)
                     positions = np.where(alone, y * x, positions)
                     store = np.where(alone, 0, store)
             vectors = np.ceil(positions / self.lanes)
             runs = blocks * np.ceil(vectors / kernels.vectors(height))
-            if splits > 1 or left_out:
+            if splits > 1:
                 kept = step.outputs * vectors
                 scratch = scratch + kept * kernels.VECTOR / 16
-                # Sums are stored and loaded again with each part, and each tap set apart.
-                times = splits * (len(step.taps) if left_out else 1)
-                runs = runs * times
-                store = store + 2 * kept * times
+                # Sums are stored and loaded again with each part.
+                runs = runs * splits
+                store = store + 2 * kept * splits
             weights = step.groups * step.outputs * taps * self.size
             # What the cache does not hold comes from afar for each tile: much of it, too late.
             if weights > SCRATCH_BUDGET:
@@ -462,7 +456,7 @@ class _Costs:
             if kernels.VECTOR == 64:
                 multiply = multiply + max(weights - 4 * SCRATCH_BUDGET, 0) / 6
             each = 0.5
-            if step.output is not None and splits == 1 and not left_out:
+            if step.output is not None and splits == 1:
                 vectors = filled(positions, height, self.lanes)
             if kernels.VECTOR < 64 and math.prod(self.problem.grid[1:]) < 128:
                 # A vector alone, as a small image may have one, has too few sums for two
@@ -474,7 +468,7 @@ class _Costs:
             if self.anew:
                 # Taps of a kernel lie further apart than those of a map.
                 each = 0.52
-            multiply = multiply + step.groups * planes * depth * reached * (
+            multiply = multiply + step.groups * planes * depth * (
                 vectors * step.outputs * taps * each + runs * 30 + store
             )
         return self._packing(packed), self.lay_out, multiply * self._spill(scratch)
@@ -552,25 +546,6 @@ class _Choice(NamedTuple):
     splits: int
 
 
-def _reached(problem, tiles):
-    """The share of taps that meet more than the zeros around, over all tiles of a size."""
-    share = 1.0
-    (step,) = problem.steps
-    for a, sizes in enumerate(tiles):
-        lines = np.array(sorted({tap[a] for tap in step.taps}))
-        of_size = {}
-        for size in set(sizes):
-            starts = np.arange(0, problem.grid[a], size)
-            last = np.minimum(starts + size, problem.grid[a]) - 1
-            # Before the end of the axis from the first output of a tile, less those that are before
-            # its beginning from the last one.
-            seen = np.searchsorted(lines, problem.sizes[a] - starts * problem.stride[a])
-            seen -= np.searchsorted(lines, -last * problem.stride[a])
-            of_size[size] = np.maximum(seen, 0).mean() / len(lines)
-        share = share * np.array([of_size[size] for size in sizes])
-    return share
-
-
 def _is_line(problem):
     """Whether many taps side by side share what is loaded, in an order of their own."""
     (step, *more) = problem.steps
@@ -585,25 +560,6 @@ def _is_line(problem):
     )
 
 
-def leaves_out(problem):
-    """Whether a good part of what the taps meet is the zeros around the input.
-
-    Geometry alone decides: the order of the sums is another one then.
-    """
-    (step, *more) = problem.steps
-    if more or not step.output or step.groups > 1 or problem.border:
-        return False
-    share, dilated = 1.0, False
-    for a in range(3):
-        lines = np.array(sorted({tap[a] for tap in step.taps}))
-        dilated = dilated or (np.diff(lines) > 1).any()
-        grid, stride, size = problem.grid[a], problem.stride[a], problem.sizes[a]
-        within = (geometry.within(int(line), stride, grid, size) for line in lines)
-        share *= sum(stop - start for start, stop in within) / (grid * len(lines))
-    # A small image, where taps are close, is better swapped. Few inputs are little for each tap.
-    return share < (0.85 if dilated else 0.5) * (1 if step.inputs >= 32 else step.inputs / 128)
-
-
 def _padded(problem, step):
     """Whether a tap of the step meets nothing but the zeros around the input in some rows."""
     lines = [[tap[a] for tap in step.taps] for a in range(2)]
@@ -615,26 +571,19 @@ def _padded(problem, step):
     )
 
 
-def _heights(positions, tall):
+def _heights(positions):
     """Heights of a swapped pass's register tile that are worth a thought.
 
-    For each number of vectors, or the fewest, the most that registers hold, and the fewest that
-    make as many blocks of all positions.
+    For each number of vectors the most that registers hold, and the fewest that make as many
+    blocks of all positions.
     """
-    if tall:
-        fewest = kernels.turned_vectors(kernels.ROWS)
-        return [h for h in range(1, kernels.ROWS + 1) if kernels.turned_vectors(h) == fewest]
     most = {kernels.turned_vectors(h): h for h in range(1, kernels.ROWS + 1)}
     even = {-(-positions // -(-positions // height)) for height in most.values()}
     return sorted(even.union(most.values()))
 
 
-def _choose(problem, threads, packed, swapped, left_out, splits=None):
-    """The lay-out, tile, chunks of output channels and whether to swap, for the least time.
-
-    Or to swap at any rate, with the fewest vectors of output channels; or with taps that are left
-    out, and the input channels in so many parts.
-    """
+def _choose(problem, threads, packed):
+    """The lay-out, tile, chunks of output channels and whether to swap, for the least time."""
     grids = np.meshgrid(*map(sizes, problem.grid), indexing="ij")
     tiles = [t.ravel().astype(np.float64) for t in grids]
     count = (
@@ -644,20 +593,16 @@ def _choose(problem, threads, packed, swapped, left_out, splits=None):
     )
     side_by_side = all(s.output for s in problem.steps)
     size = problem.dtype.itemsize
-    reached = _reached(problem, tiles) if left_out else None
-    # Their order of the sums is one of their own.
-    fixed = reached is not None or _is_line(problem)
     parts = [1]
     if len(problem.steps) == 1 and problem.steps[0].groups == 1 and problem.steps[0].outputs > 1:
         parts += [n for n in (2, 4, 8, 16, 32, 64) if problem.steps[0].inputs >= 16 * n]
-    parts = [splits] if splits else parts
     ways = []
-    for axes in [] if swapped else _lay_outs(problem):
-        costs = _Costs(problem, axes, tiles, reached)
+    for axes in _lay_outs(problem):
+        costs = _Costs(problem, axes, tiles)
         ways += [(axes, 0, kernels.ROWS, n, costs.direct(packed, n)) for n in parts]
     swaps = (
         side_by_side
-        and not fixed
+        and not _is_line(problem)  # their order of the sums is one of their own
         and problem.stored == problem.dtype
         and all(
             s.inputs
@@ -667,10 +612,10 @@ def _choose(problem, threads, packed, swapped, left_out, splits=None):
             for s in problem.steps
         )
     )
-    if swaps or swapped:
+    if swaps:
         axes = rows_in_turn(problem)
-        costs = _Costs(problem, axes, tiles, None)
-        for height in _heights(math.prod(problem.grid[1:]), swapped):
+        costs = _Costs(problem, axes, tiles)
+        for height in _heights(math.prod(problem.grid[1:])):
             width = kernels.turned_vectors(height) * costs.lanes
             ways += [(axes, height, width, n, costs.swapped(packed, height, n)) for n in parts]
     best = None
@@ -703,21 +648,15 @@ class Fan(NamedTuple):
         return max(values) if name in ("threads", "workspace") else values[0]
 
 
-def tiled(problem, threads, packed, swapped=False):
-    """Plan tiles that are laid out; passes that are to be swapped leave out columns, too."""
+def tiled(problem, threads, packed):
+    """Plan tiles that are laid out."""
     size = problem.dtype.itemsize
-    left_out = not swapped and leaves_out(problem)
-    fixed = None
-    if left_out:
-        # The sums are in an order that depends on the parts: they are those of one image.
-        fixed = _choose(problem._replace(images=1), 1, False, swapped, left_out).splits
-    choice = _choose(problem, 1, packed, swapped, left_out, fixed)
+    choice = _choose(problem, 1, packed)
     threads = worth(threads, choice.cycles)
     if threads > 1:
-        choice = _choose(problem, threads, packed, swapped, left_out, fixed)
+        choice = _choose(problem, threads, packed)
     _, axes, tile, chunks, height, splits = choice
-    left_out = left_out and not height
-    parts = splits if splits > 1 or left_out else 0
+    parts = splits if splits > 1 else 0
     table = [r for axis in axes for r in axis.residues]
     left = (True, True, True)
     most = -(-problem.channels // splits)
@@ -747,10 +686,7 @@ def tiled(problem, threads, packed, swapped=False):
         contiguous = in_order(gather, size)
         if height:
             places = places[: len(step.taps)] + [n * width for n in range(len(step.taps))]
-        if left_out:
-            places = np.reshape(places, (step.inputs, -1))[:most].T.ravel().tolist()
-            places += [0] * (taps - len(places))
-        in_place = step.outputs == 1 and contiguous and not height and not left_out
+        in_place = step.outputs == 1 and contiguous and not height
         groups = problem.groups * step.groups
         blocks = -(-step.outputs // block)
         highest = max(-(-step.outputs // max(blocks, 1)), 1)
@@ -766,7 +702,6 @@ def tiled(problem, threads, packed, swapped=False):
             and contiguous_rows
             and tile[1] >= kernels.BAND_ROWS
             and not height
-            and not left_out
             and not flat
         ):
             start = len(table) + 2 * taps
@@ -814,13 +749,13 @@ def tiled(problem, threads, packed, swapped=False):
                 and bool(by_rows(tile[2], pitch // size, taps, highest, lanes)),
                 sums=end,
                 sums_pitch=sums_pitch,
-                apart=swapped or (_padded(problem, step) if height else left_out),
+                apart=height > 0 and _padded(problem, step),
                 most=most,
                 coordinates=len(table) + len(places) + taps + len(strips),
             ).of_step(step)
         )
         table += places + gather + strips
-        if left_out or height:
+        if height:
             table += [coordinate for tap in step.taps for coordinate in tap]
         biases = aligned(biases + groups * step.outputs * size)
         if not in_place:
@@ -835,10 +770,6 @@ def tiled(problem, threads, packed, swapped=False):
             end = aligned(end + waiting * sums_pitch)
         elif parts:
             end = aligned(end + -(-blocks // chunks) * block * sums_pitch)
-            # The weights of a block are put there before they are set apart.
-            end = max(end, layout.start + aligned(kernels.ROWS * taps * size))
-            passes[0] = passes[0]._replace(infinite=weights)
-            weights += 64
 
     panel = kernels.ROWS * PANEL
     if problem.stored != problem.dtype:

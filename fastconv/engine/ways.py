@@ -20,7 +20,6 @@ from fastconv.engine.planning import (
     VECTOR,
     WORKER_BYTES,
     Buffer,
-    Fan,
     Output,
     Pass,
     Plan,
@@ -30,7 +29,6 @@ from fastconv.engine.planning import (
     finished,
     flops,
     in_order,
-    leaves_out,
     tiled,
     together,
     worth,
@@ -57,11 +55,13 @@ FEWEST_AGAIN, MOST_KEPT = 3, 1 << 13
 KEPT_BYTES = 1 << 12
 #: How much more than the positions there are vectors may hold.
 MOST_EMPTY = 1.4
-#: The share of columns' taps that meet the input, up to which columns are parts of their own; and
-#: how many cuts there may be.
-MOST_SEEN, MOST_PARTS = 0.93, 9
-#: The fewest input channels and products for which that is worth plans for each part.
-FAR_INPUTS, FAR_PRODUCTS = 128, 1 << 24
+#: The share of products that meet the input up to which taps are laid out one by one; the same
+#: where they are close, and a row's vectors do not begin with cache lines, or halves of them, else.
+MOST_MET, MOST_MET_CLOSE, MOST_MET_ASKEW = 0.95, 0.8, 1.05
+#: And of columns' products, up to which columns that meet fewer taps are on their own.
+MOST_SEEN = 0.93
+#: Bands of columns; input and output channels at a time; bytes that these take of a tile.
+MOST_BANDS, CHANNELS_APART, OUTPUTS_APART, APART_BUDGET = 9, 128, 2048, 4 * SCRATCH_BUDGET
 #: Bytes of a row, and rows, of a tile of two lines of taps.
 SEPARABLE_BYTES, SEPARABLE_ROWS = 1 << 12, 64
 
@@ -79,9 +79,6 @@ def plan(problem, threads, packed=False):
             parts[2],
             problem.images,
         )
-    parts = columns(problem)
-    if parts:
-        return Fan([tiled(part, threads, packed, swapped=True) for part in parts])
     return _plan(problem, threads, packed)
 
 
@@ -97,6 +94,8 @@ def _plan(problem, threads, packed):
         return _filter(together(problem), threads)
     if _is_separable(problem):
         return _separable(problem, threads)
+    if met(problem) < 1:
+        return _apart(problem, threads)
     return tiled(together(problem), threads, packed)
 
 
@@ -170,7 +169,7 @@ def _column(problem):
     )
 
 
-# ---- In turn, in parts -------------------------------------------------------------
+# ---- In turn -------------------------------------------------------------------
 
 
 def _contiguous(sizes, size):
@@ -253,48 +252,6 @@ class Sequence(NamedTuple):
         if name in ("tasks", "flops"):
             return self.images * (first + second)
         return max(first, second) if name in ("threads", "workspace") else second
-
-
-def columns(problem):
-    """Parts of the output, between the columns where a tap comes in or goes out of the input.
-
-    Taps far apart meet the zeros around much of the time. None where they do not, or where other
-    ways of leaving them out are as good.
-    """
-    (step, *more) = problem.steps
-    _, _, stride = problem.stride
-    _, _, grid = problem.grid
-    products = step.outputs * step.inputs * len(step.taps) * math.prod(problem.grid)
-    if (
-        more
-        or problem.stored != problem.dtype
-        or step.inputs < FAR_INPUTS
-        or products < FAR_PRODUCTS
-        or not leaves_out(problem)
-    ):
-        return None
-    lines = {tap[2] for tap in step.taps}
-    inside = [geometry.within(line, stride, grid, problem.sizes[2]) for line in lines]
-    cuts = sorted({0, grid, *(place for pair in inside for place in pair)})
-    seen = sum(stop - start for start, stop in inside)
-    if seen > MOST_SEEN * grid * len(lines) or len(cuts) > MOST_PARTS:
-        return None
-    size = step.output.spatial[2]
-    return [
-        problem._replace(
-            grid=(*problem.grid[:2], stop - start),
-            steps=[
-                step._replace(
-                    taps=[(z, y, x + start * stride) for z, y, x in step.taps],
-                    output=step.output._replace(
-                        offset=step.output.offset + start * size,
-                        sizes=(*step.output.sizes[:2], stop - start),
-                    ),
-                )
-            ],
-        )
-        for start, stop in itertools.pairwise(cuts)
-    ]
 
 
 # ---- In place: maps at each position -----------------------------------------------
@@ -758,4 +715,134 @@ def _separable(problem, threads):
     return finished(
         problem, axes, tile, 1, 0, threads, layout, 0, passes, table, 2 * each, 0, end, 0,
         flops(problem), "direct, in place",
+    )  # fmt: skip
+
+
+# ---- Taps one by one ---------------------------------------------------------------
+
+
+def met(problem):
+    """The share of the products that are computed: those of taps that meet more than zeros around.
+
+    All, unless a good part of them is left out. Geometry alone decides: the order of the sums is
+    another one then. What it takes to lay a tap out, and to load and store sums for it, weighs more
+    where there are few channels or positions.
+    """
+    (step, *more) = problem.steps
+    if more or not step.output or step.groups > 1 or problem.border:
+        return 1.0
+    if not (step.inputs and step.outputs and step.taps and min(problem.grid)):
+        return 1.0
+    share, dilated = 1.0, False
+    for a in range(3):
+        lines = sorted({tap[a] for tap in step.taps})
+        dilated = dilated or any(after - line > 1 for line, after in itertools.pairwise(lines))
+        grid, stride, size = problem.grid[a], problem.stride[a], problem.sizes[a]
+        inside = (geometry.within(line, stride, grid, size) for line in lines)
+        share *= sum(stop - start for start, stop in inside) / (grid * len(lines))
+    size = problem.dtype.itemsize
+    askew = problem.grid[2] * size % 32
+    most = MOST_MET_CLOSE if not dilated else MOST_MET_ASKEW if askew else MOST_MET
+    over = (1 + 5 / step.outputs) * (1 + 8 / step.inputs)
+    few = 8 * kernels.VECTOR / size * over / math.prod(problem.grid)
+    return share if share < 1 and share * over + few < most else 1.0
+
+
+def _bands(problem):
+    """Where columns are cut: in between all meet the same taps. Only where that pays."""
+    (step,) = problem.steps
+    _, height, width = problem.grid
+    lanes = kernels.VECTOR // problem.dtype.itemsize
+    lines = {tap[2] for tap in step.taps}
+    inside = [geometry.within(line, problem.stride[2], width, problem.sizes[2]) for line in lines]
+    cuts = sorted({0, width, *(place for pair in inside for place in pair)})
+    products = sum(
+        -(-height * (stop - start) // lanes) * sum(a <= start and stop <= z for a, z in inside)
+        for start, stop in itertools.pairwise(cuts)
+    )
+    whole = -(-height * width // lanes) * len(lines)
+    pays = height > 1 and len(cuts) <= MOST_BANDS + 1 and products <= MOST_SEEN * whole
+    return cuts if pays else [0, width]
+
+
+def _apart(problem, threads):
+    """Plan taps that are laid out one by one, each where it meets more than zeros."""
+    (step,) = problem.steps
+    size = problem.dtype.itemsize
+    lanes = kernels.VECTOR // size
+    depth, height, width = problem.grid
+    cuts = _bands(problem)
+    splits = -(-step.inputs // CHANNELS_APART)
+    most = -(-step.inputs // splits)
+    blocks = max(-(-step.outputs // kernels.ROWS), 1)
+    threads = worth(threads, flops(problem) / lanes / 8)
+    # As many tasks for each thread: output channels are shared out, but for few that do not pay for
+    # laying out what they read, then rows.
+    images = problem.images * problem.groups
+    tasks = threads // math.gcd(threads, images) if images < 4 * threads else 1
+    chunks = max(min(tasks, step.outputs // 128), -(-step.outputs // OUTPUTS_APART))
+    tasks = -(-tasks // chunks)
+    positions = APART_BUDGET // ((step.outputs // chunks + 2 * most) * size)
+    positions = max(min(positions, -(-depth * height * width // tasks)), 8 * lanes)
+    rows = max(min(positions // width, height), 1)
+    planes = max(min(positions // (width * height), depth), 1) if rows == height else 1
+    columns = width if len(cuts) > 2 else min(positions, width)
+    tiles = [-(-n // t) for n, t in zip(problem.grid, (planes, rows, columns), strict=True)]
+    tile = tuple(-(-n // t) for n, t in zip(problem.grid, tiles, strict=True))
+    chunks = min(chunks, blocks)
+    if columns < width:
+        cuts = [0, tile[2]]
+    widths = np.diff(cuts)
+    widest = tile[1] * max(widths)
+    layout = aligned(WORKER_BYTES)
+    channel = aligned(widest * size + VECTOR)
+    run = kernels.vectors(-(-step.outputs // blocks)) * lanes
+    keeps = (
+        blocks >= FEWEST_AGAIN * chunks and kernels.vectors(step.outputs // blocks) * lanes == run
+    )
+    kept = layout + most * channel
+    sums = kept + aligned((widest // run + 3) * most * run * size)
+    pitch = tile[0] * sum(aligned(tile[1] * int(n) * size) + VECTOR for n in widths)
+    taps = step.inputs * len(step.taps)
+    # Weights of a block are put there before they are set apart.
+    end = max(
+        sums + -(-blocks // chunks) * kernels.ROWS * pitch,
+        layout + aligned(kernels.ROWS * most * len(step.taps) * size),
+    )
+    slack = [0] * kernels.TABLE_SLACK
+    table = [0, 0, 0]
+    parts = [
+        ("offsets", [c * channel for c in range(most)] + slack),
+        ("column_offsets", [c * run * size for c in range(most)] + slack),
+        ("gather", [g + c * step.strides[3] for c in range(step.inputs) for g in step.gather]),
+        ("coordinates", [coordinate for tap in step.taps for coordinate in tap]),
+        ("part_table", [int(cut) for cut in cuts]),
+    ]
+    places = {}
+    for name, values in parts:
+        places[name] = len(table)
+        table += values
+    weights = aligned(problem.groups * step.outputs * taps * size)
+    each = Pass(
+        taps=taps,
+        blocks=blocks,
+        contiguous=in_order(parts[2][1], size),
+        packed=0,
+        form=kernels.FORMS["apart"],
+        positions=kept if keeps else 0,
+        parts=len(widths),
+        sums=sums,
+        sums_pitch=pitch,
+        infinite=weights,
+        apart=True,
+        most=most,
+        **places,
+    ).of_step(step)
+    plain = problem._replace(steps=[step._replace(taps=[(0, 0, 0)])])
+    axes = [axis(plain, a) for a in range(3)]
+    biases = aligned(problem.groups * step.outputs * size)
+    return finished(
+        problem, axes, tile, chunks, splits, threads,
+        Buffer(layout, (True,) * 3, 1, 0, 0, channel, kept), 0, [each], table, biases,
+        weights + 64, end, 0, flops(problem), "direct, taps apart",
     )  # fmt: skip

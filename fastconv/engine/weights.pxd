@@ -165,25 +165,22 @@ cdef inline bint is_finite(const char *weights, Py_ssize_t count, real *kind) no
 
 
 cdef inline bint set_apart(
-    char *target, const char *source, const Plan *plan, const Pass *step, Py_ssize_t valid,
+    char *target, const char *source, Py_ssize_t channels, Py_ssize_t kernel, Py_ssize_t valid,
     real *kind,
 ) noexcept nogil:
-    """Rows [channel][tap] as [part of the channels][tap][channel]; whether all is finite."""
-    cdef Py_ssize_t kernel = step.taps // plan.channels
-    cdef Py_ssize_t split, t, c
+    """Rows [channel][tap] as [tap][channel]; whether all is finite."""
+    cdef Py_ssize_t t, c
     cdef real[MAX_LANES] test
     memset(test, 0, VECTOR_BYTES)
-    for split in range(plan.splits):
-        for t in range(kernel):
-            for c in range(part(split, plan.splits, plan.channels),
-                           part(split + 1, plan.splits, plan.channels)):
-                if real is double:
-                    copy_tested(target, source + (c * kernel + t) * valid, valid, <char *> test,
-                                <vd *> NULL)
-                else:
-                    copy_tested(target, source + (c * kernel + t) * valid, valid, <char *> test,
-                                <vf *> NULL)
-                target += valid
+    for t in range(kernel):
+        for c in range(channels):
+            if real is double:
+                copy_tested(target, source + (c * kernel + t) * valid, valid, <char *> test,
+                            <vd *> NULL)
+            else:
+                copy_tested(target, source + (c * kernel + t) * valid, valid, <char *> test,
+                            <vf *> NULL)
+            target += valid
     return is_zero(<const char *> test, kind)
 
 
@@ -207,13 +204,13 @@ cdef inline void pack_block(
 ) noexcept nogil:
     """The weights of one block of output channels of one group, as the passes read them.
 
-    [taps][rows] for direct ones, [part of the channels][tap][channel][rows] where taps may be
-    left out, [taps][some vectors] for swapped ones; Winograd's transformed.
+    [taps][rows] for direct ones, [part of the channels][tap][channel][rows] where taps are
+    apart, [taps][some vectors] for swapped ones; Winograd's transformed.
     """
     cdef Py_ssize_t size = sizeof(real)
     cdef Py_ssize_t group = index // step.blocks
     cdef Py_ssize_t b = index % step.blocks
-    cdef Py_ssize_t m, height, first, pitch
+    cdef Py_ssize_t m, height, first, pitch, kernel, split, start, taps
     cdef const char *source
     cdef char *target
     if step.packed < 0 or step.taps == 0:
@@ -232,15 +229,19 @@ cdef inline void pack_block(
     height = part(b + 1, step.blocks, step.channels) - m
     first = group * step.channels + m
     source = weights_of(operands, step, group, m)
-    if step.apart:
-        gather(scratch, height * size, source, table, 0, step.taps, step, height, kind)
-        if not set_apart(&weights[step.packed + first * step.taps * size], scratch, plan, step,
-                         height * size, kind):
-            weights[step.infinite] = 1
+    target = &weights[step.packed + first * step.taps * size]
+    if step.form == APART:
+        kernel = step.taps // plan.channels
+        for split in range(plan.splits):
+            start = part(split, plan.splits, plan.channels) * kernel
+            taps = part(split + 1, plan.splits, plan.channels) * kernel - start
+            gather(scratch, height * size, source, table, start, taps, step, height, kind)
+            if not set_apart(target + start * height * size, scratch, taps // kernel, kernel,
+                             height * size, kind):
+                weights[step.infinite] = 1
         return
     if step.form == DIRECT or step.form == POINTWISE:
-        gather(&weights[step.packed + first * step.taps * size], height * size, source, table,
-               0, step.taps, step, height, kind)
+        gather(target, height * size, source, table, 0, step.taps, step, height, kind)
         return
     transform_block(&weights[step.packed + transformed(step, index, first, size)], scratch, table,
                     operands, step, group, m, height, kind)
