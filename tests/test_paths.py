@@ -522,8 +522,7 @@ def apart(monkeypatch, anew):
     """Small problems are worth it, too, in as many tiles and parts of the channels as may be."""
     monkeypatch.setattr(ways, "MOST_MET", 99)
     monkeypatch.setattr(ways, "MOST_MET_ASKEW", 99)
-    monkeypatch.setattr(ways, "CHANNELS_APART", 13)
-    monkeypatch.setattr(ways, "OUTPUTS_APART", 50)
+    monkeypatch.setattr(ways, "CHANNELS_APART", 7)
     monkeypatch.setattr(ways, "APART_BUDGET", 0)
 
 
@@ -540,15 +539,18 @@ FAR_APART = [
 
 
 @pytest.mark.parametrize(("sizes", "kernel", "stride", "dilation", "padding"), FAR_APART, ids=str)
-@pytest.mark.parametrize("outputs", [2, 11, 60])
+@pytest.mark.parametrize("outputs", [3, 29])
 @pytest.mark.parametrize("threads", [1, 3])
 @each_dtype
-def test_taps_apart(rng, apart, dtype, threads, outputs, sizes, kernel, stride, dilation, padding):
-    x = whole(rng, 2, 64, *sizes, dtype=dtype)
-    w = whole(rng, 2 * outputs, 32, *kernel, dtype=dtype)
+def test_taps_apart(
+    rng, monkeypatch, apart, dtype, threads, outputs, sizes, kernel, stride, dilation, padding
+):
+    monkeypatch.setattr(ways, "OUTPUTS_APART", 60 // threads)
+    x = whole(rng, 2, 36, *sizes, dtype=dtype)
+    w = whole(rng, 2 * outputs, 18, *kernel, dtype=dtype)
+    b = whole(rng, 2 * outputs, dtype=dtype)
     name = f"conv{len(sizes)}d"
     options = {"stride": stride, "dilation": dilation, "padding": padding, "groups": 2}
-    b = whole(rng, 2 * outputs, dtype=dtype)
     with fastconv.num_threads(threads):
         assert "apart" in method(name, x, w, b, **options)
         packed(direct(name, x, w, b, **options), name, x, w, b, **options)
