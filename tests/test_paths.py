@@ -521,7 +521,6 @@ def test_swapped_meets_padding_where_zero_times_it_is_not_zero(rng, swap, value,
 def apart(monkeypatch, anew):
     """Small problems are worth it, too, in as many tiles and parts of the channels as may be."""
     monkeypatch.setattr(ways, "MOST_MET", 99)
-    monkeypatch.setattr(ways, "MOST_MET_ASKEW", 99)
     monkeypatch.setattr(ways, "CHANNELS_APART", 7)
     monkeypatch.setattr(ways, "APART_BUDGET", 0)
 

@@ -2,7 +2,7 @@
 
 `plan` asks one after the other: what is read in place, as maps at each position, small filters,
 kernels as large as the image and pairs of lines; what is interleaved; what is computed as two
-problems in turn, or in parts. All other problems are tiles that are laid out.
+problems in turn, or tap by tap. All other problems are tiles that are laid out.
 """
 
 import itertools
@@ -55,9 +55,9 @@ FEWEST_AGAIN, MOST_KEPT = 3, 1 << 13
 KEPT_BYTES = 1 << 12
 #: How much more than the positions there are vectors may hold.
 MOST_EMPTY = 1.4
-#: The share of products that meet the input up to which taps are laid out one by one; the same
-#: where they are close, and a row's vectors do not begin with cache lines, or halves of them, else.
-MOST_MET, MOST_MET_CLOSE, MOST_MET_ASKEW = 0.95, 0.8, 1.05
+#: The share of products that meet the input up to which taps are laid out one by one, and what that
+#: takes is counted with it; the same where taps are close.
+MOST_MET, MOST_MET_CLOSE = 1.0, 0.8
 #: And of columns' products, up to which columns that meet fewer taps are on their own.
 MOST_SEEN = 0.93
 #: Bands of columns; input and output channels at a time; bytes that these take of a tile.
@@ -740,12 +740,10 @@ def met(problem):
         grid, stride, size = problem.grid[a], problem.stride[a], problem.sizes[a]
         inside = (geometry.within(line, stride, grid, size) for line in lines)
         share *= sum(stop - start for start, stop in inside) / (grid * len(lines))
-    size = problem.dtype.itemsize
-    askew = problem.grid[2] * size % 32
-    most = MOST_MET_CLOSE if not dilated else MOST_MET_ASKEW if askew else MOST_MET
+    lanes = kernels.VECTOR // problem.dtype.itemsize
     over = (1 + 5 / step.outputs) * (1 + 8 / step.inputs)
-    few = 8 * kernels.VECTOR / size * over / math.prod(problem.grid)
-    return share if share < 1 and share * over + few < most else 1.0
+    cost = over * (share + 8 * lanes / math.prod(problem.grid))
+    return share if share < 1 and cost < (MOST_MET if dilated else MOST_MET_CLOSE) else 1.0
 
 
 def _bands(problem):
@@ -810,11 +808,13 @@ def _apart(problem, threads):
         layout + aligned(kernels.ROWS * most * len(step.taps) * size),
     )
     slack = [0] * kernels.TABLE_SLACK
+    gather = np.arange(step.inputs)[:, None] * step.strides[3] + np.array(step.gather, np.intp)
+    gather = gather.ravel().tolist()
     table = [0, 0, 0]
     parts = [
         ("offsets", [c * channel for c in range(most)] + slack),
         ("column_offsets", [c * run * size for c in range(most)] + slack),
-        ("gather", [g + c * step.strides[3] for c in range(step.inputs) for g in step.gather]),
+        ("gather", gather),
         ("coordinates", [coordinate for tap in step.taps for coordinate in tap]),
         ("part_table", [int(cut) for cut in cuts]),
     ]
@@ -826,7 +826,7 @@ def _apart(problem, threads):
     each = Pass(
         taps=taps,
         blocks=blocks,
-        contiguous=in_order(parts[2][1], size),
+        contiguous=in_order(gather, size),
         packed=0,
         form=kernels.FORMS["apart"],
         positions=kept if keeps else 0,
