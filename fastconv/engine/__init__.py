@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastconv.engine import fourier, planning, threads, ways, winograd
+from fastconv.engine import fourier, threads, ways, winograd
 from fastconv.engine.dispatch import kernels
 
 __all__ = ["METHODS", "Planned", "check", "estimates", "given_back", "taken"]
@@ -68,9 +68,7 @@ def _program(plan):
 
 
 def _direct(plan):
-    """The function that runs one plan, parts of one or, image by image, two in turn."""
-    if isinstance(plan, planning.Fan):
-        return _fan(plan)
+    """The function that runs one plan or, image by image, two in turn."""
     if not isinstance(plan, ways.Sequence):
         return _program(plan)
     first, second = _program(plan.first), _program(plan.second)

@@ -635,19 +635,6 @@ def _choose(problem, threads, packed):
     return best
 
 
-class Fan(NamedTuple):
-    """Plans of the parts of one output, which share their packed weights."""
-
-    plans: list[Plan]
-
-    def __getattr__(self, name):
-        """What all of them have in common, as far as `explain` is concerned."""
-        values = [getattr(plan, name) for plan in self.plans]
-        if name in ("tasks", "flops"):
-            return sum(values)
-        return max(values) if name in ("threads", "workspace") else values[0]
-
-
 def tiled(problem, threads, packed):
     """Plan tiles that are laid out."""
     size = problem.dtype.itemsize
@@ -872,8 +859,13 @@ def offsets(step, axes, source, pitch, size):
                 places[t] += place * unit + plane * after * source.phase
     inputs = np.arange(step.inputs)[:, None]
     offsets = inputs * source.channel + np.array(places, np.intp)
-    gather = inputs * step.strides[3] + np.array(step.gather, np.intp)
-    return offsets.ravel().tolist(), gather.ravel().tolist()
+    return offsets.ravel().tolist(), gathered(step)
+
+
+def gathered(step):
+    """Where the weights of an output lie: of each input channel, one after the other."""
+    inputs = np.arange(step.inputs)[:, None]
+    return (inputs * step.strides[3] + np.array(step.gather, np.intp)).ravel().tolist()
 
 
 def _strips(stride, step, offsets, channel, pitch, size, start):

@@ -28,6 +28,7 @@ from fastconv.engine.planning import (
     filled,
     finished,
     flops,
+    gathered,
     in_order,
     tiled,
     together,
@@ -347,7 +348,7 @@ def _pointwise(problem, threads, packed):
         turn = places[first : first + most]
         count = most + kernels.TABLE_SLACK
         table += [turn[i % len(turn)] + i // len(turn) * ahead for i in range(count)]
-    gather = [step.gather[0] + c * step.strides[3] for c in range(step.inputs)]
+    gather = gathered(step)
     each = Pass(
         taps=step.inputs,
         blocks=blocks,
@@ -772,7 +773,7 @@ def _apart(problem, threads):
     cuts = _bands(problem)
     splits = -(-step.inputs // CHANNELS_APART)
     most = -(-step.inputs // splits)
-    blocks = max(-(-step.outputs // kernels.ROWS), 1)
+    blocks = -(-step.outputs // kernels.ROWS)
     threads = worth(threads, flops(problem) / lanes / 8)
     # As many tasks for each thread: output channels are shared out, but for few that do not pay for
     # laying out what they read, then rows.
@@ -808,8 +809,7 @@ def _apart(problem, threads):
         layout + aligned(kernels.ROWS * most * len(step.taps) * size),
     )
     slack = [0] * kernels.TABLE_SLACK
-    gather = np.arange(step.inputs)[:, None] * step.strides[3] + np.array(step.gather, np.intp)
-    gather = gather.ravel().tolist()
+    gather = gathered(step)
     table = [0, 0, 0]
     parts = [
         ("offsets", [c * channel for c in range(most)] + slack),

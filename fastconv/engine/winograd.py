@@ -1,14 +1,15 @@
 """Plans for Winograd's minimal filtering F(4x4, 3x3); winograd.pxd says what it is."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
 from fastconv.engine.dispatch import kernels
 from fastconv.engine.planning import (
     WORKER_BYTES,
-    Fan,
     Pass,
+    Plan,
     aligned,
     axis,
     buffer,
@@ -186,6 +187,19 @@ def cycles(problem, limit, packed):
     cycles = len(turns) * (choice.cycles - choice.once) + (0 if packed else choice.once)
     # Direct sums are counted at two vectors a cycle, which not all machines reach.
     return 0.75 * cycles
+
+
+class Fan(NamedTuple):
+    """Plans of the parts of one output, which share their packed weights."""
+
+    plans: list[Plan]
+
+    def __getattr__(self, name):
+        """What all of them have in common, as far as `explain` is concerned."""
+        values = [getattr(plan, name) for plan in self.plans]
+        if name in ("tasks", "flops"):
+            return sum(values)
+        return max(values) if name in ("threads", "workspace") else values[0]
 
 
 def plan(problem, threads):
