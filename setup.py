@@ -4,6 +4,7 @@ Environment variables of the build:
 
 FASTCONV_NO_OPENMP=1   build without OpenMP (one thread). Without it a missing OpenMP is an error.
 FASTCONV_DEBUG=1       checked build: bounds and wraparound checks on, no optimisation.
+FASTCONV_BUILD_SIMD=v3 build for this instruction set alone, or for several (v3,v4).
 
 The compiler is GCC or Clang: on Windows the clang-cl of PATH, beside which its libomp lies, in
 place of Microsoft's, which lacks vector types.
@@ -15,7 +16,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +80,12 @@ MACHINE = TARGET.rpartition("-")[2] if TARGET else platform.machine()
 MACHINE = MACHINES.get(MACHINE, MACHINE)
 if MACHINE not in LEVELS:
     sys.exit(f"fastconv supports x86-64 and aarch64, not {MACHINE!r}")
+BUILT = [level for level in os.environ.get("FASTCONV_BUILD_SIMD", "").split(",") if level]
+if not set(BUILT).issubset(LEVELS[MACHINE]):
+    sys.exit(
+        f"FASTCONV_BUILD_SIMD is {','.join(BUILT)}, expected some of {','.join(LEVELS[MACHINE])}"
+    )
+BUILT = BUILT or list(LEVELS[MACHINE])
 if MACOS:
     # A Python for both kinds of Macs would build for both, but instruction sets are of one.
     os.environ.setdefault("ARCHFLAGS", f"-arch {platform.machine()}")
@@ -97,12 +103,12 @@ def spelled(flags):
     return [f"/clang:{flag}" for flag in flags] if WINDOWS else flags
 
 
-def extension(name, source, flags=(), libs=()):
+def extension(name, source, flags=(), libs=(), depends=()):
     return Extension(
         f"fastconv.engine.{name}",
-        [str(ENGINE / source)],
+        [str(source)],
         include_dirs=[str(ENGINE), np.get_include()],
-        depends=[str(ENGINE / header) for header in ("simd.h", "openmp.h")],
+        depends=[*depends, *(str(ENGINE / header) for header in ("simd.h", "openmp.h"))],
         define_macros=[
             ("FASTCONV_DEBUG", str(int(DEBUG))),
             ("CYTHON_INLINE", INLINE),
@@ -113,13 +119,20 @@ def extension(name, source, flags=(), libs=()):
     )
 
 
+def for_level(level, translation):
+    """The kernels of an instruction set, all of which have one translation, which takes long."""
+    source = Path(translation).with_name(f"kernels_{level}.c")
+    if not source.exists():
+        source.write_text(
+            f'#define PyInit__kernels PyInit__kernels_{level}\n#include "kernels.c"\n'
+        )
+    return extension(f"_kernels_{level}", source, LEVELS[MACHINE][level], depends=[translation])
+
+
 EXTENSIONS = [
-    extension("_system", "system.pyx", libs=CPU_LIBS),
-    extension("_calls", "calls.pyx"),
-    *(
-        extension(f"_kernels_{name}", "kernels.pyx", flags)
-        for name, flags in LEVELS[MACHINE].items()
-    ),
+    extension("_system", ENGINE / "system.pyx", libs=CPU_LIBS),
+    extension("_calls", ENGINE / "calls.pyx"),
+    extension("_kernels", ENGINE / "kernels.pyx"),  # then one of each instruction set
 ]
 
 
@@ -127,25 +140,10 @@ class Build(build_ext):
     """build_ext that refuses to make a silently serial package."""
 
     def finalize_options(self):
-        modules = self.distribution.ext_modules
-        folder = Path("build", "cython-debug" if DEBUG else "cython")
-        # In processes, a build_dir for each: one generated C file for each module, also of the
-        # same source, which takes long.
-        with ProcessPoolExecutor(os.cpu_count()) as pool:
-            results = [
-                pool.submit(
-                    cythonize,
-                    each,
-                    build_dir=str(folder / each.name),
-                    compiler_directives=DIRECTIVES,
-                )
-                for each in modules
-            ]
-            for i, result in enumerate(results):
-                (module,) = result.result()
-                # Cython adds the flags of modules before it that have the same source.
-                module.extra_compile_args = modules[i].extra_compile_args
-                modules[i] = module
+        folder = "build/cython-debug" if DEBUG else "build/cython"
+        *rest, kernels = cythonize(EXTENSIONS, build_dir=folder, compiler_directives=DIRECTIVES)
+        modules = [*rest, *(for_level(level, *kernels.sources) for level in BUILT)]
+        self.distribution.ext_modules = modules
         super().finalize_options()
         self.parallel = self.parallel or os.cpu_count()
         variables = [os.environ.get(name) for name in ("CC", "CFLAGS", "CPPFLAGS", "LDFLAGS")]
