@@ -431,6 +431,19 @@ def test_rows_without_a_halo(rng, force, dtype, stride):
         direct("conv2d", x, w, whole(rng, 19, dtype=dtype), **options)
 
 
+@pytest.mark.parametrize("side", [3, 4])
+@pytest.mark.parametrize("stride", [1, 2])
+@each_dtype
+def test_rows_of_whole_cache_lines(rng, dtype, stride, side):
+    """Each tap has rows of its own, for what the vectors gain."""
+    size = 32 * stride + side - stride
+    x, w = (whole(rng, *shape, dtype=dtype) for shape in ((2, 3, size, size), (19, 3, side, side)))
+    b = whole(rng, 19, dtype=dtype)
+    packed(direct("conv2d", x, w, b, stride=stride), "conv2d", x, w, b, stride=stride)
+    with fastconv.num_threads(3):
+        direct("conv2d", x, w, b, stride=stride)
+
+
 # Swapped: vectors along the output channels
 
 

@@ -207,6 +207,9 @@ WORTH_A_THREAD = 50_000
 #: Bytes of a row of the panel from which results go to a strided output: not a power of
 #: two, or all rows would fall on the same cache lines.
 PANEL = 2048 + 64
+#: What multiplying vectors takes that are one cache line each, to such as have parts of two; by the
+#: bytes of a number.
+ALIGNED = {4: 0.84, 8: 0.9}
 #: Positions of an image that may be worth a swapped pass.
 MOST_POSITIONS = 1024
 #: Tiles for each of which weights are gathered anew rather than packed before all.
@@ -277,10 +280,18 @@ def _lay_outs(problem):
         for a, each in enumerate(dense)
     ]
     ways = [dense] if far == dense else [dense, far]
-    if far[2].halo and 16 * far[2].halo > problem.grid[2] and problem.steps[0].outputs > 8:
-        # Rows without a halo: more is laid out, and no positions between rows are computed.
+    _, y, x = problem.grid
+    pays = 16 * far[2].halo > x or (y > 1 and whole_lines(x, problem))
+    if far[2].halo and pays and problem.steps[0].outputs > 8:
+        # Rows without a halo: more is laid out, and no positions between rows are computed, nor
+        # does a vector cross from one cache line into the next where rows are whole ones.
         ways.append([*far[:2], axis(problem, 2, apart=True)])
     return ways
+
+
+def whole_lines(columns, problem):
+    """Whether rows of so many elements are whole cache lines."""
+    return columns * problem.dtype.itemsize % 64 == 0
 
 
 def rows_in_turn(problem):
@@ -406,6 +417,12 @@ class _Costs:
             # Planes are moved as a whole.
             whole = self.extents[2] == problem.sizes[2]
             self.lay_out = np.where(whole, self.scratch / 24 + self.rows * 2, self.lay_out)
+        self.in_lines = whole_lines(tiles[2], problem) & (
+            kernels.VECTOR == 64
+            and problem.grid[1] > 1
+            and axes[2].halo == 0
+            and len(axes[2].taps) > 1
+        )
         self.weights = sum(
             problem.groups * s.groups * s.outputs * s.inputs * len(s.taps) for s in problem.steps
         )
@@ -468,6 +485,8 @@ class _Costs:
             if self.anew:
                 # Taps of a kernel lie further apart than those of a map.
                 each = 0.52
+            # No vector crosses from one cache line into the next.
+            each = np.where(self.in_lines, ALIGNED[self.size] * each, each)
             multiply = multiply + step.groups * planes * depth * (
                 vectors * step.outputs * taps * each + runs * 30 + store
             )
