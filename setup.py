@@ -152,6 +152,11 @@ class Build(build_ext):
         self.force = not FLAGS.exists() or FLAGS.read_text() != self.flags
 
     def run(self):
+        # What was built before for other instruction sets would be chosen all the same.
+        for level in set(LEVELS[MACHINE]).difference(BUILT):
+            for folder in (ENGINE, Path(self.build_lib, ENGINE)):
+                for module in folder.glob(f"_kernels_{level}.*"):
+                    module.unlink()
         super().run()
         FLAGS.write_text(self.flags)
         if not self.inplace:
