@@ -132,6 +132,7 @@ def for_level(level, translation):
 EXTENSIONS = [
     extension("_system", ENGINE / "system.pyx", libs=CPU_LIBS),
     extension("_calls", ENGINE / "calls.pyx"),
+    extension("_costs", ENGINE / "costs.pyx"),
     extension("_kernels", ENGINE / "kernels.pyx"),  # then one of each instruction set
 ]
 

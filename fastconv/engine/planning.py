@@ -5,14 +5,13 @@ down as the integers that kernels.pyx follows; ways.py has what is planned other
 have three spatial axes here.
 """
 
-import functools
 import itertools
 import math
 from typing import NamedTuple
 
 import numpy as np
 
-from fastconv.engine import _system
+from fastconv.engine._costs import NEAR_TILES, Costs, by_rows
 from fastconv.engine.dispatch import kernels
 
 
@@ -200,20 +199,13 @@ class Plan(NamedTuple):
     method: str
 
 
-#: Scratch that stays in the second-level cache beside a block of weights.
-SCRATCH_BUDGET = min(max(_system.cache_size(), 1 << 19), 1 << 22) // 2
 #: Cycles of work that are worth waking another thread for: some 20 microseconds.
 WORTH_A_THREAD = 50_000
 #: Bytes of a row of the panel from which results go to a strided output: not a power of
 #: two, or all rows would fall on the same cache lines.
 PANEL = 2048 + 64
-#: What multiplying vectors takes that are one cache line each, to such as have parts of two; by the
-#: bytes of a number.
-ALIGNED = {4: 0.84, 8: 0.9}
 #: Positions of an image that may be worth a swapped pass.
 MOST_POSITIONS = 1024
-#: Tiles for each of which weights are gathered anew rather than packed before all.
-NEAR_TILES = 3
 #: Bytes of an input that hardware had better not be left alone with. The wider the vectors, the
 #: longer are the runs that it sees.
 FAR_BYTES = kernels.VECTOR << 16
@@ -328,13 +320,6 @@ def together(problem):
     )
 
 
-@functools.lru_cache(1024)
-def sizes(n):
-    """Sizes worth trying for a tile along an axis of n."""
-    parts = {*range(1, 17), *(int(1.25**i) for i in range(13, 64))}
-    return np.array(sorted({-(-n // p) for p in parts if p <= n} | {1}, reverse=True))
-
-
 def _kept(left, step):
     """The axes left that a step does not reduce."""
     return tuple(kept and not gone for kept, gone in zip(left, step.reduces, strict=True))
@@ -364,194 +349,6 @@ def buffer(start, channels, left, axes, tile, size, written):
     channel = aligned(planes * phase + VECTOR) if written else planes * phase
     end = aligned(start + channels * channel + VECTOR)
     return Buffer(start, left, planes, plane, phase, channel, end)
-
-
-def filled(positions, height, lanes):
-    """Vectors of positions; the last counts for less if the few it has are multiplied alone."""
-    whole, left = np.divmod(positions, lanes)
-    few = (left > 0) & (2 * left <= height) & (height <= lanes) & kernels.FEW
-    alone = np.minimum(0.4 + np.maximum(left, 4) / height, 1)
-    return whole + np.where(few, alone, left > 0)
-
-
-def not_wide(vectors, height):
-    """What so many vectors take more than in wide tiles: pairs of them do, and one alone."""
-    missing = -np.floor(vectors) % kernels.vectors(height)
-    return np.where(missing, 0.2 + 0.2 * missing, 0) + 0.5 * (np.floor(vectors) == 1)
-
-
-def by_rows(columns, pitch, taps, height, lanes):
-    """Whether rows of whole vectors had better go to the output one by one.
-
-    They need no panel, which takes some cycles for each of its vectors and rows, and what lies
-    between them is not computed; but vectors that do not fill a wide tile take longer.
-    """
-    alone = columns / lanes
-    alone = alone + not_wide(alone, height)
-    return (columns % lanes == 0) & (alone * taps <= pitch / lanes * (taps + 4) + 12)
-
-
-class _Costs:
-    """Rough cycles for one tile and for the whole call, for many tiles (z, y, x) at once.
-
-    Two vector multiply-adds a cycle, 8 bytes laid out a cycle, some cycles for each run of
-    the register tile and each row of scratch or output; more where the scratch outgrows
-    the cache. Good enough to choose by; nothing depends on it but the time.
-    """
-
-    def __init__(self, problem, axes, tiles):
-        self.problem = problem
-        self.tiles = tiles
-        self.extents = [t + axis.halo for t, axis in zip(tiles, axes, strict=True)]
-        self.phases = [len(axis.residues) for axis in axes]
-        self.size = problem.dtype.itemsize
-        self.lanes = kernels.VECTOR // self.size
-        self.rows = problem.channels * math.prod(self.phases) * self.extents[0] * self.extents[1]
-        self.scratch = self.rows * self.extents[2] * self.size
-        self.lay_out = self.scratch / 8 + self.rows * 10
-        # Kernels without a stride, measured anew with AVX-512.
-        self.anew = (
-            kernels.VECTOR == 64 and problem.stride == (1, 1, 1) and len(problem.steps[0].taps) > 1
-        )
-        if self.anew and axes[2].halo == 0 and problem.in_strides[5] == self.size:
-            # Planes are moved as a whole.
-            whole = self.extents[2] == problem.sizes[2]
-            self.lay_out = np.where(whole, self.scratch / 24 + self.rows * 2, self.lay_out)
-        self.in_lines = whole_lines(tiles[2], problem) & (
-            kernels.VECTOR == 64
-            and problem.grid[1] > 1
-            and axes[2].halo == 0
-            and len(axes[2].taps) > 1
-        )
-        self.weights = sum(
-            problem.groups * s.groups * s.outputs * s.inputs * len(s.taps) for s in problem.steps
-        )
-
-    def direct(self, packed, splits=1):
-        """Cycles that all tiles share, of one tile's lay-out, of its multiplication.
-
-        With the input channels in so many parts, one after the other.
-        """
-        z, y, x = self.tiles
-        scratch = self.scratch / splits
-        left = (True, True, True)
-        multiply = 0.0
-        for step in self.problem.steps:
-            taps = step.inputs * len(step.taps)
-            blocks = max(-(-step.outputs // kernels.ROWS), 1)
-            height = max(-(-step.outputs // blocks), 1)
-            if step.output is None:
-                left = _kept(left, step)
-                planes = math.prod(n for n, kept in zip(self.phases, left, strict=True) if kept)
-                depth = self.extents[0] if left[0] else z
-                positions = (self.extents[1] if left[1] else y) * self.extents[2]
-                written = step.groups * step.outputs * planes * depth * positions
-                scratch = scratch + written * self.size
-                store = 0.0
-            else:
-                planes, depth = 1, z
-                positions = (y - 1) * self.extents[2] + x
-                # One by one, unless they follow each other or every other one does.
-                along = 1 if step.output.spatial[2] <= 2 * self.size else self.lanes
-                store = step.outputs * (y * 6 + positions / self.lanes * 2 * along)
-                if splits == 1 and step.output.spatial[2] == self.size:
-                    alone = by_rows(x, self.extents[2], taps, height, self.lanes)
-                    positions = np.where(alone, y * x, positions)
-                    store = np.where(alone, 0, store)
-            vectors = np.ceil(positions / self.lanes)
-            runs = blocks * np.ceil(vectors / kernels.vectors(height))
-            if splits > 1:
-                kept = step.outputs * vectors
-                scratch = scratch + kept * kernels.VECTOR / 16
-                # Sums are stored and loaded again with each part.
-                runs = runs * splits
-                store = store + 2 * kept * splits
-            weights = step.groups * step.outputs * taps * self.size
-            # What the cache does not hold comes from afar for each tile: much of it, too late.
-            if weights > SCRATCH_BUDGET:
-                multiply = multiply + weights / 24
-            if kernels.VECTOR == 64:
-                multiply = multiply + max(weights - 4 * SCRATCH_BUDGET, 0) / 6
-            each = 0.5
-            if step.output is not None and splits == 1:
-                vectors = filled(positions, height, self.lanes)
-            if kernels.VECTOR < 64 and math.prod(self.problem.grid[1:]) < 128:
-                # A vector alone, as a small image may have one, has too few sums for two
-                # multiply-adds a cycle.
-                alone = vectors % kernels.vectors(height)
-                vectors = vectors + alone / (2 if len(step.taps) > 1 else 4)
-            elif kernels.VECTOR == 64:
-                vectors = vectors + not_wide(vectors, height)
-            if self.anew:
-                # Taps of a kernel lie further apart than those of a map.
-                each = 0.52
-            # No vector crosses from one cache line into the next.
-            each = np.where(self.in_lines, ALIGNED[self.size] * each, each)
-            multiply = multiply + step.groups * planes * depth * (
-                vectors * step.outputs * taps * each + runs * 30 + store
-            )
-        return self._packing(packed), self.lay_out, multiply * self._spill(scratch)
-
-    def swapped(self, packed, height, splits=1):
-        """The same where vectors run over output channels, beside so many positions."""
-        z, y, x = self.tiles
-        positions = y * x
-        blocks = np.ceil(positions / height)
-        vectors = kernels.turned_vectors(height)
-        width = vectors * self.lanes
-        # All blocks are as high, or nearly: where that takes as many vectors, none is repeated.
-        turned = np.array([kernels.turned_vectors(h) for h in range(kernels.ROWS + 1)])
-        even = turned[(positions // blocks).astype(int)] == vectors
-        height = np.where(even, positions / blocks, height)
-        scratch = self.scratch / splits
-        # Of a map's channels each is read at a place of its own.
-        alone = kernels.VECTOR == 64 and len(self.problem.steps[0].taps) == 1
-        loads, sums, waiting = 2 if alone else 0.25, 3 * splits + 4, kernels.VECTOR
-        if self.anew:
-            # What is laid out comes from the second cache soon enough, as each position reads what
-            # is near to what the one before has read, and so do sums that wait; but what all of a
-            # tall tile read gets in the way of the weights.
-            scratch, waiting = scratch / 4, waiting / 4
-            loads, sums = 0.25 + 0.05 * np.maximum(height - 7, 0), 1.5 * splits + 5.5
-        products = height * vectors / 2
-        if kernels.VECTOR < 64:
-            # Of two multiply-adds a cycle, ten are under way at a time.
-            products = np.maximum(products, 5)
-        # Weights are gathered for each tile where there are few.
-        tiles = self.problem.images * math.prod(
-            np.ceil(n / t) for n, t in zip(self.problem.grid, self.tiles, strict=True)
-        )
-        near = (tiles <= NEAR_TILES) & (not packed)
-        multiply = 0.0
-        for step in self.problem.steps:
-            taps = step.inputs * len(step.taps)
-            columns = -(-step.outputs // width)
-            kept = columns * z * blocks * height * vectors
-            # The weights of this column and, on their way already, of the next one.
-            scratch = scratch + 2 * taps / splits * vectors * kernels.VECTOR
-            if splits > 1:
-                scratch = scratch + kept * waiting
-            # Transposed as it is stored, every other element at most; others go one by one.
-            apart = step.output.spatial[2] > (1 + kernels.EVERY_OTHER) * self.size
-            store = self.lanes * 2 if apart and step.output.channel != self.size else 0
-            multiply = multiply + columns * (
-                z * blocks * (taps * (products + loads) + splits * 60)
-                + width * taps * np.where(near, 0.4, self.size / 48)
-            ) + kept * (sums + store)  # fmt: skip
-        return (
-            np.where(near, 0, self._packing(packed)),
-            self.lay_out,
-            multiply * self._spill(scratch),
-        )
-
-    def _packing(self, packed):
-        """Packing large weights waits for memory."""
-        large = self.weights * self.size > SCRATCH_BUDGET
-        return 0 if packed else self.weights * (1.1 if large else 0.8)
-
-    @staticmethod
-    def _spill(scratch):
-        return 1 + 0.08 * np.maximum(scratch / SCRATCH_BUDGET - 1, 0)
 
 
 class _Choice(NamedTuple):
@@ -603,22 +400,14 @@ def _heights(positions):
 
 def _choose(problem, threads, packed):
     """The lay-out, tile, chunks of output channels and whether to swap, for the least time."""
-    grids = np.meshgrid(*map(sizes, problem.grid), indexing="ij")
-    tiles = [t.ravel().astype(np.float64) for t in grids]
-    count = (
-        problem.images
-        * problem.groups
-        * math.prod(np.ceil(n / t) for n, t in zip(problem.grid, tiles, strict=True))
-    )
+    (step, *more) = problem.steps
     side_by_side = all(s.output for s in problem.steps)
     size = problem.dtype.itemsize
     parts = [1]
-    if len(problem.steps) == 1 and problem.steps[0].groups == 1 and problem.steps[0].outputs > 1:
-        parts += [n for n in (2, 4, 8, 16, 32, 64) if problem.steps[0].inputs >= 16 * n]
-    ways = []
-    for axes in _lay_outs(problem):
-        costs = _Costs(problem, axes, tiles)
-        ways += [(axes, 0, kernels.ROWS, n, costs.direct(packed, n)) for n in parts]
+    if not more and step.groups == 1 and step.outputs > 1:
+        parts += [n for n in (2, 4, 8, 16, 32, 64) if step.inputs >= 16 * n]
+    ways = [(axes, 0, n) for axes in _lay_outs(problem) for n in parts]
+    positions = math.prod(problem.grid[1:])
     swaps = (
         side_by_side
         and not _is_line(problem)  # their order of the sums is one of their own
@@ -627,31 +416,31 @@ def _choose(problem, threads, packed):
             s.inputs
             and s.outputs > 1
             and s.groups == 1
-            and (math.prod(problem.grid[1:]) <= MOST_POSITIONS or s.output.channel == size)
+            and (positions <= MOST_POSITIONS or s.output.channel == size)
             for s in problem.steps
         )
     )
     if swaps:
         axes = rows_in_turn(problem)
-        costs = _Costs(problem, axes, tiles)
-        for height in _heights(math.prod(problem.grid[1:])):
-            width = kernels.turned_vectors(height) * costs.lanes
-            ways += [(axes, height, width, n, costs.swapped(packed, height, n)) for n in parts]
+        ways += [(axes, height, n) for height in _heights(positions) for n in parts]
+    # Output channels are shared out only where there are too few tiles to share.
+    shares = sorted({1, threads, 2 * threads, 4 * threads} if side_by_side else {1})
+    outputs = min((s.outputs for s in problem.steps), default=1)
+    costs = Costs(problem, packed)
     best = None
-    for axes, height, block, splits, (once, lay_out, multiply) in ways:
-        blocks = min((-(-s.outputs // block) for s in problem.steps), default=1)
-        # Output channels are shared out only where there are too few tiles to share.
-        for chunks in sorted({1, threads, 2 * threads, 4 * threads} if side_by_side else {1}):
-            if chunks > max(blocks, 1):
-                continue
-            cost = once / threads + np.ceil(count * chunks / threads) * (
-                lay_out + multiply / chunks
-            )
-            at = int(np.argmin(cost))
-            if best is None or cost[at] < 0.985 * best.cycles:
-                tile = tuple(int(t[at]) for t in tiles)
-                best = _Choice(cost[at], axes, tile, chunks, height, splits)
+    for axes, height, splits in ways:
+        block = _block(height, size)
+        chunks = tuple(n for n in shares if n == 1 or (n - 1) * block < outputs)
+        found = costs.fewest(axes, height, splits, chunks, threads)
+        for n, (cycles, tile) in zip(chunks, found, strict=True):
+            if best is None or cycles < 0.985 * best.cycles:
+                best = _Choice(cycles, axes, tile, n, height, splits)
     return best
+
+
+def _block(height, size):
+    """Output channels that go together: rows of the register tile, or vectors of a swapped one."""
+    return kernels.turned_vectors(height) * kernels.VECTOR // size if height else kernels.ROWS
 
 
 def tiled(problem, threads, packed):
@@ -669,9 +458,9 @@ def tiled(problem, threads, packed):
     source = layout = buffer(aligned(WORKER_BYTES), most, left, axes, tile, size, False)
     pitch = (tile[2] + axes[2].halo) * size
     lanes = kernels.VECTOR // size
+    block = _block(height, size)
     # Of a swapped pass: the bytes of a tap's weights, which are gathered in the scratch.
-    width = kernels.turned_vectors(height) * kernels.VECTOR if height else 0
-    block = width // size if height else kernels.ROWS
+    width = block * size
     columns = end = source.end
     if height:
         kernel = max(len(s.taps) for s in problem.steps)
@@ -752,7 +541,7 @@ def tiled(problem, threads, packed):
                 line=line,
                 by_rows=not height
                 and tile[2] % lanes == 0
-                and bool(by_rows(tile[2], pitch // size, taps, highest, lanes)),
+                and by_rows(tile[2], pitch // size, taps, highest, lanes),
                 sums=end,
                 sums_pitch=sums_pitch,
                 apart=height > 0 and _padded(problem, step),

@@ -12,11 +12,10 @@ from typing import NamedTuple
 import numpy as np
 
 from fastconv import geometry
+from fastconv.engine._costs import NEAR_TILES, SCRATCH_BUDGET, filled
 from fastconv.engine.dispatch import kernels
 from fastconv.engine.planning import (
     MASKED,
-    NEAR_TILES,
-    SCRATCH_BUDGET,
     VECTOR,
     WORKER_BYTES,
     Buffer,
@@ -25,7 +24,6 @@ from fastconv.engine.planning import (
     Plan,
     aligned,
     axis,
-    filled,
     finished,
     flops,
     gathered,

@@ -3,8 +3,7 @@
 import math
 from typing import NamedTuple
 
-import numpy as np
-
+from fastconv.engine._costs import MOST, NEAR, PRODUCTS, TILE, block_bytes, winograd
 from fastconv.engine.dispatch import kernels
 from fastconv.engine.planning import (
     WORKER_BYTES,
@@ -13,24 +12,12 @@ from fastconv.engine.planning import (
     aligned,
     axis,
     buffer,
-    filled,
     finished,
     flops,
     in_order,
     offsets,
-    sizes,
     worth,
 )
-
-TILE = 4
-#: Half a second-level cache, of any machine: the choice of a method must not depend on it.
-CACHE = 1 << 19
-PRODUCTS = 36
-#: Bytes of a tile's transforms that are not exceeded without need.
-MOST = 1 << 23
-#: Bytes of transformed weights of a block that are worth keeping out of memory.
-NEAR = 1 << 22
-
 
 def refusal(problem):
     """Why this problem cannot be computed so; None if it can."""
@@ -102,72 +89,26 @@ def _tiled(problem):
     return problem._replace(grid=(z, -(-y // TILE) * TILE, -(-x // TILE) * TILE))
 
 
-def _block(reduction, size):
-    """Bytes of the transformed weights of a block of output channels."""
-    return PRODUCTS * (kernels.TALLEST * reduction * size + kernels.VECTOR)
+class _Choice(NamedTuple):
+    """The tile and the chunks of output channels for the least time.
 
-
-class _Choice:
-    """The tile and the chunks of output channels for the least time, and that time in cycles.
-
-    So many parts are computed at once: a tile is one of each.
+    And that time in cycles, and those of it that all tiles share.
     """
 
-    def __init__(self, problem, parts, reduction, threads):
-        (step,) = problem.steps
-        size = problem.dtype.itemsize
-        lanes = kernels.VECTOR // size
-        grid = [n // TILE for n in problem.grid[1:]]
-        y, x = (t.ravel().astype(np.float64) for t in np.meshgrid(*map(sizes, grid), indexing="ij"))
-        places = np.array([kernels.row_tiles(int(n), size) for n in x])
-        vectors = np.ceil(parts * y * places / lanes)
-        blocks = -(-step.outputs // kernels.TALLEST)
-        height = -(-step.outputs // blocks)
-        rows = parts * problem.channels * (TILE * y + 2)
-        weights = PRODUCTS * step.outputs * reduction * size
-        seen = PRODUCTS * reduction * vectors * kernels.VECTOR
-        results = PRODUCTS * height * vectors * kernels.VECTOR
-        # Rows of tiles begin with a vector or, short ones, with a quarter of one.
-        quarters = np.ceil(4 * x / lanes)
-        transforms = np.where(quarters <= 3, np.ceil(y * quarters / 4), y * np.ceil(x / lanes))
-        lay_out = rows * (20 + TILE * x * size / 16) + parts * reduction * transforms * 400
-        # What is more than two elements apart is moved one by one.
-        one_by_one = 4 * TILE * x + 40 if problem.stride[2] > 2 else 0
-        lay_out = lay_out + rows * one_by_one
-        # Weights that the caches do not hold come from memory, at a few bytes a cycle.
-        from_afar = weights / (4 if weights > 2 * CACHE else 32) + max(weights - 16 * CACHE, 0) / 10
-        multiply = (
-            PRODUCTS * step.outputs * reduction * filled(parts * y * places, height, lanes) * 0.5
-            + PRODUCTS * blocks * np.ceil(vectors / kernels.vectors(height)) * 30
-            + step.outputs * (vectors * 320 + parts * y * TILE * (10 + x * size / 16 + one_by_one))
-            + from_afar
-            # Tiles that outgrow the second-level cache are read ahead well, up to a size.
-            + np.maximum(seen - 6 * CACHE, 0) * blocks / 16
-            + np.maximum(results - CACHE, 0) * blocks / 5
-        )
-        # Need: one vector of tiles of many channels may take more.
-        scratch = PRODUCTS * kernels.VECTOR * (reduction * (vectors + 1) + height * vectors)
-        large = scratch > max(MOST, scratch.min())
-        count = problem.images * problem.groups * problem.grid[0]
-        count = count * np.ceil(grid[0] / y) * np.ceil(grid[1] / x)
-        # Many transformed weights go to memory and come back, but for those of a single tile.
-        once = weights / (4 if weights > 2 * CACHE else 6) + max(weights - 64 * CACHE, 0) / 2
-        once = np.full(y.shape, problem.groups * once)
-        if _block(reduction, size) <= NEAR:
-            once[count == problem.groups] = problem.groups * weights / 6
-        once = once / threads
-        self.cycles = math.inf
-        for chunks in sorted({1, threads, 2 * threads}):
-            if chunks > blocks:
-                continue
-            cost = once + np.ceil(count * chunks / threads) * (lay_out + multiply / chunks)
-            cost[large] = math.inf
-            at = int(np.argmin(cost))
-            if cost[at] < 0.98 * self.cycles:
-                self.cycles = cost[at]
-                self.once = once[at]
-                self.chunks = chunks
-                self.tile = (1, TILE * int(y[at]), TILE * int(x[at]))
+    cycles: float
+    once: float
+    tile: tuple[int, int, int]
+    chunks: int
+
+
+def _choose(problem, parts, reduction, threads):
+    blocks = -(-problem.steps[0].outputs // kernels.TALLEST)
+    chunks = tuple(n for n in sorted({1, threads, 2 * threads}) if n <= blocks)
+    best = None
+    for n, found in zip(chunks, winograd(problem, parts, reduction, chunks, threads), strict=True):
+        if best is None or found[0] < 0.98 * best.cycles:
+            best = _Choice(*found, n)
+    return best
 
 
 def cycles(problem, limit, packed):
@@ -183,7 +124,7 @@ def cycles(problem, limit, packed):
     if 0.75 * vectors * (reduction * 400 + step.outputs * 320 + products) > limit:
         return math.inf
     turns = _together(problem, reduction)
-    choice = _Choice(_tiled(turns[0][0]), len(turns[0]), reduction, 1)
+    choice = _choose(_tiled(turns[0][0]), len(turns[0]), reduction, 1)
     cycles = len(turns) * (choice.cycles - choice.once) + (0 if packed else choice.once)
     # Direct sums are counted at two vectors a cycle, which not all machines reach.
     return 0.75 * cycles
@@ -214,10 +155,10 @@ def _plan(parts, grid, reduction, threads):
     (step,) = problem.steps
     tiled = _tiled(problem)
     size = problem.dtype.itemsize
-    choice = _Choice(tiled, len(parts), reduction, 1)
+    choice = _choose(tiled, len(parts), reduction, 1)
     threads = worth(threads, choice.cycles)
     if threads > 1:
-        choice = _Choice(tiled, len(parts), reduction, threads)
+        choice = _choose(tiled, len(parts), reduction, threads)
     tile = choice.tile
     axes = [axis(problem, a) for a in range(3)]
     pitch = (tile[2] + axes[2].halo) * size
@@ -234,7 +175,7 @@ def _plan(parts, grid, reduction, threads):
     results = positions + PRODUCTS * plane_pitch
     near_at = aligned(results + PRODUCTS * (result_pitch * kernels.TALLEST + kernels.VECTOR))
     # Weights that only one tile reads are transformed there, a block after the other.
-    block = _block(reduction, size)
+    block = block_bytes(reduction, size)
     near = problem.images == 1 and tile == tiled.grid and block <= NEAR
     panel = near_at + aligned(block * near)
     places, gather = offsets(step, axes, layout, pitch, size)
