@@ -69,14 +69,13 @@ def test_every_width(rng, size):
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_any_end_of_any_tile(rng, monkeypatch, dtype, tiles):
     """The last tile of a row may be one whose rows are laid out otherwise than those before."""
+    choose = winograd._choose
 
-    class Forced(winograd._Choice):
-        def __init__(self, *given):
-            super().__init__(*given)
-            self.tile = (1, 8, 4 * tiles)
+    def forced(*given):
+        return choose(*given)._replace(tile=(1, 8, 4 * tiles))
 
     fastconv.arrays._calls.clear()
-    monkeypatch.setattr(winograd, "_Choice", Forced)
+    monkeypatch.setattr(winograd, "_choose", forced)
     w = noise(rng, 16, 8, 3, 3, dtype=dtype)
     for last in {1, 2, tiles // 2 + 1, tiles}:
         x = noise(rng, 1, 8, 15, 4 * (tiles + last), dtype=dtype)
@@ -88,14 +87,13 @@ def test_any_end_of_any_tile(rng, monkeypatch, dtype, tiles):
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_dilated(rng, monkeypatch, dtype, dilation):
     """A tile has as many outputs of each part, and parts do not end alike."""
+    choose = winograd._choose
 
-    class Forced(winograd._Choice):
-        def __init__(self, problem, *given):
-            super().__init__(problem, *given)
-            self.tile = tuple(map(min, (1, 8, 12), problem.grid))
+    def forced(problem, *given):
+        return choose(problem, *given)._replace(tile=tuple(map(min, (1, 8, 12), problem.grid)))
 
     fastconv.arrays._calls.clear()
-    monkeypatch.setattr(winograd, "_Choice", Forced)
+    monkeypatch.setattr(winograd, "_choose", forced)
     x, w = noise(rng, 2, 6, 37, 45, dtype=dtype), noise(rng, 21, 6, 3, 3, dtype=dtype)
     b = noise(rng, 21, dtype=dtype)
     for out in (None, np.zeros((2, 21, 37, 90), dtype)[..., ::2]):

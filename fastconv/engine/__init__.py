@@ -3,9 +3,9 @@
     arrays -> checked -> geometry -> planning -> kernels -> array
 
 planning.py plans tiles for kernels.pyx, which is built once for each instruction set and chosen by
-dispatch.py; ways.py what is computed directly in other ways, winograd.py another method of theirs,
-fourier.py for scipy.fft. threads.py says how many threads; system.pyx is the door to the CPU and to
-OpenMP.
+dispatch.py, those for which costs.pyx counts the fewest cycles; ways.py what is computed directly
+in other ways, winograd.py another method of theirs, fourier.py for scipy.fft. threads.py says how
+many threads; system.pyx is the door to the CPU and to OpenMP.
 """
 
 import collections

@@ -246,7 +246,7 @@ cdef class Costs:
         cdef bint[AXES] left
         cdef Cost cost
         cdef Step *step
-        cdef double planes, depth, positions, written, store, vectors, runs, kept, weights, each
+        cdef double planes, depth, positions, store, vectors, runs, kept, weights, each
         cdef int a, i
         cdef double scratch = self.scratch(z, y, x, &cost) / splits
         extent[0], extent[1], extent[2] = z + self.halo[0], y + self.halo[1], x + self.halo[2]

@@ -144,7 +144,7 @@ def _cut(problem, axes, inputs, lengths):
 
 
 def _costs(problem, axes, inputs, cut):
-    """Rough cycles of one image in one thread, in the sense of planning._Costs."""
+    """Rough cycles of one image in one thread, in the sense of costs.pyx."""
     (step,) = problem.steps
     size = problem.dtype.itemsize
     lz, ly, lx = cut.lengths

@@ -206,6 +206,8 @@ WORTH_A_THREAD = 50_000
 PANEL = 2048 + 64
 #: Positions of an image that may be worth a swapped pass.
 MOST_POSITIONS = 1024
+#: The most positions of a swapped pass's register tile, for each number of vectors beside them.
+MOST_HEIGHTS = {kernels.turned_vectors(h): h for h in range(1, kernels.ROWS + 1)}.values()
 #: Bytes of an input that hardware had better not be left alone with. The wider the vectors, the
 #: longer are the runs that it sees.
 FAR_BYTES = kernels.VECTOR << 16
@@ -393,43 +395,45 @@ def _heights(positions):
     For each number of vectors the most that registers hold, and the fewest that make as many
     blocks of all positions.
     """
-    most = {kernels.turned_vectors(h): h for h in range(1, kernels.ROWS + 1)}
-    even = {-(-positions // -(-positions // height)) for height in most.values()}
-    return sorted(even.union(most.values()))
+    even = {-(-positions // -(-positions // height)) for height in MOST_HEIGHTS}
+    return sorted(even.union(MOST_HEIGHTS))
 
 
-def _choose(problem, threads, packed):
-    """The lay-out, tile, chunks of output channels and whether to swap, for the least time."""
+def _ways(problem):
+    """The lay-outs, heights (see `_Choice`) and splits that are worth a thought."""
     (step, *more) = problem.steps
-    side_by_side = all(s.output for s in problem.steps)
-    size = problem.dtype.itemsize
     parts = [1]
     if not more and step.groups == 1 and step.outputs > 1:
         parts += [n for n in (2, 4, 8, 16, 32, 64) if step.inputs >= 16 * n]
     ways = [(axes, 0, n) for axes in _lay_outs(problem) for n in parts]
     positions = math.prod(problem.grid[1:])
     swaps = (
-        side_by_side
-        and not _is_line(problem)  # their order of the sums is one of their own
+        not _is_line(problem)  # their order of the sums is one of their own
         and problem.stored == problem.dtype
         and all(
-            s.inputs
+            s.output
+            and s.inputs
             and s.outputs > 1
             and s.groups == 1
-            and (positions <= MOST_POSITIONS or s.output.channel == size)
+            and (positions <= MOST_POSITIONS or s.output.channel == problem.dtype.itemsize)
             for s in problem.steps
         )
     )
     if swaps:
         axes = rows_in_turn(problem)
         ways += [(axes, height, n) for height in _heights(positions) for n in parts]
+    return ways
+
+
+def _choose(problem, ways, costs, threads):
+    """The way, the tile and the chunks of output channels for the least time."""
+    side_by_side = all(s.output for s in problem.steps)
     # Output channels are shared out only where there are too few tiles to share.
     shares = sorted({1, threads, 2 * threads, 4 * threads} if side_by_side else {1})
     outputs = min((s.outputs for s in problem.steps), default=1)
-    costs = Costs(problem, packed)
     best = None
     for axes, height, splits in ways:
-        block = _block(height, size)
+        block = _block(height, problem.dtype.itemsize)
         chunks = tuple(n for n in shares if n == 1 or (n - 1) * block < outputs)
         found = costs.fewest(axes, height, splits, chunks, threads)
         for n, (cycles, tile) in zip(chunks, found, strict=True):
@@ -446,10 +450,11 @@ def _block(height, size):
 def tiled(problem, threads, packed):
     """Plan tiles that are laid out."""
     size = problem.dtype.itemsize
-    choice = _choose(problem, 1, packed)
+    ways, costs = _ways(problem), Costs(problem, packed)
+    choice = _choose(problem, ways, costs, 1)
     threads = worth(threads, choice.cycles)
     if threads > 1:
-        choice = _choose(problem, threads, packed)
+        choice = _choose(problem, ways, costs, threads)
     _, axes, tile, chunks, height, splits = choice
     parts = splits if splits > 1 else 0
     table = [r for axis in axes for r in axis.residues]

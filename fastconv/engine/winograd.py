@@ -19,6 +19,7 @@ from fastconv.engine.planning import (
     worth,
 )
 
+
 def refusal(problem):
     """Why this problem cannot be computed so; None if it can."""
     if len(problem.steps) != 1:
