@@ -65,40 +65,58 @@ def test_every_width(rng, size):
         check("conv2d", x, w, padding=1)
 
 
-@pytest.mark.parametrize("tiles", range(1, 14))
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_any_end_of_any_tile(rng, monkeypatch, dtype, tiles):
-    """The last tile of a row may be one whose rows are laid out otherwise than those before."""
+@pytest.fixture
+def force(monkeypatch):
+    """Make the planner choose what is asked for."""
     choose = winograd._choose
 
-    def forced(*given):
-        return choose(*given)._replace(tile=(1, 8, 4 * tiles))
+    def forced(**fields):
+        fastconv.arrays._calls.clear()
+        monkeypatch.setattr(winograd, "_choose", lambda *given: choose(*given)._replace(**fields))
 
+    yield forced
     fastconv.arrays._calls.clear()
-    monkeypatch.setattr(winograd, "_choose", forced)
+
+
+@pytest.mark.parametrize("tiles", range(1, 14))
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_any_end_of_any_tile(rng, force, dtype, tiles):
+    """The last tile of a row may be one whose rows are laid out otherwise than those before."""
+    force(tile=(2, tiles))
     w = noise(rng, 16, 8, 3, 3, dtype=dtype)
     for last in {1, 2, tiles // 2 + 1, tiles}:
         x = noise(rng, 1, 8, 15, 4 * (tiles + last), dtype=dtype)
         check("conv2d", x, w, padding=1)
-    fastconv.arrays._calls.clear()
 
 
-@pytest.mark.parametrize("dilation", [(1, 2), (3, 1), (2, 5), (4, 4), (40, 3)])
+@pytest.mark.parametrize("dilation", [(1, 2), (3, 1), (2, 5), (4, 4), (9, 17), (40, 3)])
+@pytest.mark.parametrize("tile", [(3, 5), (1, 40), (8, 1)])
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_dilated(rng, monkeypatch, dtype, dilation):
-    """A tile has as many outputs of each part, and parts do not end alike."""
-    choose = winograd._choose
-
-    def forced(problem, *given):
-        return choose(problem, *given)._replace(tile=tuple(map(min, (1, 8, 12), problem.grid)))
-
-    fastconv.arrays._calls.clear()
-    monkeypatch.setattr(winograd, "_choose", forced)
+def test_dilated(rng, force, dtype, tile, dilation):
+    """Tiles that lie between each other are gathered, and stored, in runs of neighbours."""
+    force(tile=tile)
     x, w = noise(rng, 2, 6, 37, 45, dtype=dtype), noise(rng, 21, 6, 3, 3, dtype=dtype)
     b = noise(rng, 21, dtype=dtype)
     for out in (None, np.zeros((2, 21, 37, 90), dtype)[..., ::2]):
         check("conv2d", x, w, b, padding=dilation, dilation=dilation, out=out)
-    fastconv.arrays._calls.clear()
+
+
+@pytest.mark.parametrize("dilation", [1, 2])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_channels_in_parts(rng, force, dtype, dilation):
+    """Sums that wait for the next channels are those that do not, bit by bit."""
+    x, w = noise(rng, 2, 22, 15, 18, dtype=dtype), noise(rng, 37, 22, 3, 3, dtype=dtype)
+    b = noise(rng, 37, dtype=dtype)
+    options = {"padding": dilation, "dilation": dilation}
+    force(splits=1)
+    expected = check("conv2d", x, w, b, **options)
+    for splits in (2, 3, 22):
+        for tile, threads in (((2, 3), 1), ((5, 9), 3)):
+            force(splits=splits, tile=tile, chunks=min(threads, 2))
+            with fastconv.num_threads(threads):
+                for weight in (w, fastconv.pack(w)):
+                    actual = fastconv.conv2d(x, weight, b, method="winograd", **options)
+                    np.testing.assert_array_equal(actual, expected)
 
 
 @pytest.mark.parametrize("view", WRITEABLE_VIEWS)

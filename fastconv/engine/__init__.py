@@ -87,30 +87,11 @@ def _direct(plan):
     return run_sequence
 
 
-def _fan(plan):
-    """The function that runs the plans of a fan, whose weights are packed once."""
-    runs = [_program(each) for each in plan.plans]
-    if len(runs) == 1:
-        return runs[0]
-
-    def run_fan(operands, output, prepared=None):
-        own = None if prepared else taken(plan.weights)
-        if own:
-            prepared = prepare(plan, operands, own)
-        again = [run(operands, output, prepared) for run in runs]
-        if own:
-            given_back(own)
-        return sorted({image for images in again for image in images})
-
-    return run_fan
-
-
-def prepare(plan, operands, weights=None):
+def prepare(plan, operands):
     """The weights of a plan for the kernels packed, for many runs."""
     if plan.threads > 1:
         threads.team_started()
-    if weights is None:
-        weights = kernels.Workspace(_aligned_bytes(plan.weights))
+    weights = kernels.Workspace(_aligned_bytes(plan.weights))
     workspace = taken(plan.workspace - plan.saved)
     plan.program.pack(operands, weights, workspace, plan.threads)
     given_back(workspace)
@@ -154,7 +135,7 @@ METHODS = {
         winograd.refusal,
         winograd.cycles,
         lambda problem, threads, _: winograd.plan(problem, threads),
-        _fan,
+        _program,
     ),
     "fft": _Method(
         fourier.refusal,

@@ -414,11 +414,14 @@ def block_bytes(reduction, size):
     return PRODUCTS * (kernels.TALLEST * reduction * size + VECTOR)
 
 
-def winograd(problem, double parts, double reduction, tuple chunks, int threads):
+def winograd(
+    problem, double reduction, tiles, dilation, int splits, tuple chunks, int threads
+):
     """For each of `chunks` the fewest cycles, those of them that all tiles share, and the tile.
 
-    So many parts are computed at once: a tile is one of each. A sum has so many products of each
-    plane. The output channels of a tile are in so many chunks.
+    The tile is of so many of Winograd's `tiles` along y and x. Each sum has so many products of
+    each plane. The input channels are in so many parts, one after the other; the output channels
+    of a tile in so many chunks.
     """
     cdef double[2][MOST_SIZES] tried
     cdef double[MOST_SIZES] places
@@ -427,8 +430,8 @@ def winograd(problem, double parts, double reduction, tuple chunks, int threads)
     cdef double[MOST_CHUNKS] shared
     cdef double[MOST_CHUNKS] shares
     cdef double[MOST_CHUNKS][2] tile
-    cdef double y, x, positions, vectors, tiles, cycles, once, once_alone, lay_out, multiply
-    cdef double seen, results, one_by_one, quarters, transforms, share
+    cdef double y, x, positions, vectors, cycles, share, lay_out, multiply, seen, results
+    cdef double quarters, transforms, height_seen, width_seen, runs, stores, turns
     cdef int i, j, c
     cdef int options = len(chunks)
     (step,) = problem.steps
@@ -440,22 +443,28 @@ def winograd(problem, double parts, double reduction, tuple chunks, int threads)
     cdef double planes = problem.images * groups * problem.grid[0]
     cdef double blocks = up(outputs / kernels.TALLEST)
     cdef int height = <int> up(outputs / blocks)
+    # What is transformed at a time.
+    cdef double at_once = up(reduction / splits)
     cdef double weights = PRODUCTS * outputs * reduction * size
-    cdef bint far_apart = problem.stride[2] > 2
-    cdef double rows = problem.grid[1] // TILE
-    cdef double columns = problem.grid[2] // TILE
+    cdef double rows = tiles[0]
+    cdef double columns = tiles[1]
+    cdef double apart_y = dilation[0]
+    cdef double apart_x = dilation[1]
+    cdef bint listed = apart_y > 1 or apart_x > 1
     # Weights that the caches do not hold come from memory, at a few bytes a cycle.
     cdef double from_afar = weights / (4 if weights > 2 * CACHE else 32)
     from_afar += fmax(weights - 16 * CACHE, 0) / 10
     # Many transformed weights go to memory and come back, but for those of a single tile.
-    once = groups * (
+    cdef double once = groups * (
         weights / (4 if weights > 2 * CACHE else 6) + fmax(weights - 64 * CACHE, 0) / 2
     )
-    once_alone = groups * weights / 6 if block_bytes(reduction, size) <= NEAR else once
+    cdef double once_alone = groups * weights / 6
+    if splits > 1 or block_bytes(reduction, size) > NEAR:
+        once_alone = once
     for i in range(2):
-        count[i] = sizes(problem.grid[1 + i] // TILE, tried[i])
+        count[i] = sizes(tiles[i], tried[i])
     for j in range(count[1]):
-        places[j] = kernels.row_tiles(int(tried[1][j]), size)
+        places[j] = tried[1][j] if listed else kernels.row_tiles(int(tried[1][j]), size)
     for c in range(options):
         shares[c] = chunks[c]
         best[c] = INFINITY
@@ -463,52 +472,58 @@ def winograd(problem, double parts, double reduction, tuple chunks, int threads)
     cdef double fewest = INFINITY
     for i in range(count[0]):
         for j in range(count[1]):
-            fewest = fmin(fewest, up(parts * tried[0][i] * places[j] / lanes))
-    cdef double most = fmax(MOST, transform_bytes(fewest, reduction, height))
+            fewest = fmin(fewest, up(tried[0][i] * places[j] / lanes))
+    cdef double most = fmax(MOST, transform_bytes(fewest, at_once, height))
+    # Tiles that are listed are gathered and stored by runs of neighbours.
+    runs = 1 + lanes / fmin(lanes, apart_x) if listed else 0
     for i in range(count[0]):
         y = tried[0][i]
         for j in range(count[1]):
             x = tried[1][j]
-            positions = parts * y * places[j]
+            positions = y * places[j]
             vectors = up(positions / lanes)
-            if transform_bytes(vectors, reduction, height) > most:
+            results = PRODUCTS * height * vectors * VECTOR
+            if transform_bytes(vectors, at_once, height) > most:
+                continue
+            # Those of all blocks wait for more channels.
+            if splits > 1 and results * blocks > MOST:
                 continue
             # Rows of tiles begin with a vector or, short ones, with a quarter of one.
             quarters = up(4 * x / lanes)
             transforms = up(y * quarters / 4) if quarters <= 3 else y * up(x / lanes)
-            # What is more than two elements apart is moved one by one.
-            one_by_one = 4 * TILE * x + 40 if far_apart else 0
+            stores = y * TILE * (10 + x * size / 16)
+            if listed:
+                transforms = vectors * (1 + runs * 0.15)
+                stores = vectors * runs * 80
+            height_seen = down(y / apart_y) * TILE * apart_y + 2 * apart_y
+            width_seen = down(x / apart_x) * TILE * apart_x
             lay_out = (
-                parts * channels * (TILE * y + 2) * (20 + TILE * x * size / 16 + one_by_one)
-                + parts * reduction * transforms * 400
+                channels * height_seen * (20 + width_seen * size / 16)
+                + reduction * transforms * 400
             )
-            seen = PRODUCTS * reduction * vectors * VECTOR
-            results = PRODUCTS * height * vectors * VECTOR
+            seen = PRODUCTS * at_once * vectors * VECTOR
             multiply = (
                 PRODUCTS * outputs * reduction * _filled(positions, height, lanes) * 0.5
                 + PRODUCTS * blocks * up(vectors / WIDE[height]) * 30
-                + outputs
-                * (vectors * 320 + parts * y * TILE * (10 + x * size / 16 + one_by_one))
+                + outputs * (vectors * 320 + stores)
                 + from_afar
                 # Tiles that outgrow the second-level cache are read ahead well, up to a size.
-                + fmax(seen - 6 * CACHE, 0) * blocks / 16
+                + fmax(seen - 6 * CACHE, 0) * (blocks if splits == 1 else splits) / 16
                 + fmax(results - CACHE, 0) * blocks / 5
+                + results * blocks * (splits - 1) / 4
             )
-            tiles = planes * up(rows / y) * up(columns / x)
+            turns = planes * up(rows / y) * up(columns / x)
             for c in range(options):
-                share = (once_alone if tiles == groups else once) / threads
-                cycles = share + up(tiles * shares[c] / threads) * (
+                share = (once_alone if turns == groups else once) / threads
+                cycles = share + up(turns * shares[c] / threads) * (
                     lay_out + multiply / shares[c]
                 )
                 if cycles < best[c]:
                     best[c], shared[c] = cycles, share
                     tile[c][0], tile[c][1] = y, x
-    return [
-        (best[c], shared[c], (1, TILE * int(tile[c][0]), TILE * int(tile[c][1])))
-        for c in range(options)
-    ]
+    return [(best[c], shared[c], (int(tile[c][0]), int(tile[c][1]))) for c in range(options)]
 
 
-cdef inline double transform_bytes(double vectors, double reduction, int height) noexcept nogil:
-    """Of a tile's inputs and of the outputs of a block."""
-    return PRODUCTS * VECTOR * (reduction * (vectors + 1) + height * vectors)
+cdef inline double transform_bytes(double vectors, double inputs, double outputs) noexcept nogil:
+    """Of a tile's inputs and of the outputs that wait."""
+    return PRODUCTS * VECTOR * (inputs * (vectors + 1) + outputs * vectors)

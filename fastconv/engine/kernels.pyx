@@ -79,8 +79,8 @@ from fastconv.engine.windows cimport (
     Division, byte, bytes_across, bytes_of_plane, divides, means_of_line,
 )
 from fastconv.engine.winograd cimport (
-    PRODUCTS, TILE, is_short, transform_inputs, transform_results, transformed,
-    transformed_plane,
+    PRODUCTS, TILE, TileLine, TileLines, is_short, store_listed, transform_inputs,
+    transform_listed, transform_results, transformed, transformed_plane,
 )
 
 cdef extern from "openmp.h" nogil:
@@ -426,45 +426,67 @@ cdef void run_apart(
 
 # ---- Winograd ------------------------------------------------------------------------
 
-cdef void transform_tile(
-    Memory memory, Py_ssize_t scratch, Table table, const char *source, const Plan *plan,
-    const Pass *step, const Tile *tile, real *kind,
+cdef TileLines lines_of(
+    Table table, const Plan *plan, const Pass *step, const Tile *tile,
 ) noexcept nogil:
-    """Lay a tile's channels out one by one, to [36][inputs and kernel rows in z][part][tiles]."""
-    cdef const Py_ssize_t *residues
-    cdef Py_ssize_t axes = plan.phases_z + plan.phases_y + plan.phases_x
+    """The rows and columns of a tile of a plan, where they are listed."""
+    cdef TileLines lines
+    lines.rows = <const TileLine *> &table[step.part_table] + tile.y
+    lines.columns = <const TileLine *> &table[step.part_table] + plan.grid_y + tile.x
+    lines.row_count = tile.rows_y
+    lines.column_count = tile.rows_x
+    return lines
+
+
+cdef void transform_tile(
+    Memory memory, Py_ssize_t scratch, Table table, const char *source, Py_ssize_t channels,
+    const Plan *plan, const Pass *step, const Tile *tile, real *kind,
+) noexcept nogil:
+    """Lay some channels of a tile out one by one, to [36][inputs and kernel rows in z][tiles]."""
     cdef const Py_ssize_t *offsets = &table[step.offsets]
     cdef char *laid = &memory[scratch + plan.layout]
     cdef char *target = &memory[scratch + step.positions]
+    cdef Py_ssize_t size = sizeof(real)
     cdef Py_ssize_t depth = step.reduction // plan.channels
-    cdef Py_ssize_t rows = tile.rows_y // TILE
-    cdef Py_ssize_t columns = tile.rows_x // TILE
-    cdef Py_ssize_t c, z, p
-    cdef char *row
-    for c in range(plan.channels):
-        for p in range(step.parts):
-            residues = &table[plan.residues + p * axes]
-            lay_out(laid, source + c * plan.in_channel, 1, plan, tile, residues, kind)
-            row = target + p * rows * step.row_tiles * <Py_ssize_t> sizeof(real)
-            for z in range(depth):
-                if real is double:
-                    transform_inputs(row, step.plane_pitch, laid + offsets[9 * z], plan.pitch,
-                                     rows, columns, step.row_tiles, <vd *> NULL)
-                else:
-                    transform_inputs(row, step.plane_pitch, laid + offsets[9 * z], plan.pitch,
-                                     rows, columns, step.row_tiles, <vf *> NULL)
-                row += step.row_pitch
-        target += depth * step.row_pitch
+    cdef Py_ssize_t c, z
+    cdef Tile seen = tile[0]
+    cdef TileLines lines
+    if step.listed:
+        lines = lines_of(table, plan, step, tile)
+        seen.y = lines.rows[0].start
+        seen.x = lines.columns[0].start
+        seen.rows_y = lines.rows[tile.rows_y - 1].start - seen.y + 1
+        seen.rows_x = lines.columns[tile.rows_x - 1].start - seen.x + 1
+    for c in range(channels):
+        lay_out(laid, source + c * plan.in_channel, 1, plan, &seen, &table[plan.residues], kind)
+        for z in range(depth):
+            if step.listed and real is double:
+                transform_listed(
+                    target, step.plane_pitch, laid + offsets[9 * z], plan.pitch,
+                    step.apart_y * plan.pitch, step.apart_x * size, &lines, <vd *> NULL)
+            elif step.listed:
+                transform_listed(
+                    target, step.plane_pitch, laid + offsets[9 * z], plan.pitch,
+                    step.apart_y * plan.pitch, step.apart_x * size, &lines, <vf *> NULL)
+            elif real is double:
+                transform_inputs(
+                    target, step.plane_pitch, laid + offsets[9 * z], plan.pitch,
+                    tile.rows_y // TILE, tile.rows_x // TILE, step.row_tiles, <vd *> NULL)
+            else:
+                transform_inputs(
+                    target, step.plane_pitch, laid + offsets[9 * z], plan.pitch,
+                    tile.rows_y // TILE, tile.rows_x // TILE, step.row_tiles, <vf *> NULL)
+            target += step.row_pitch
 
 
 cdef void store_rows(
-    char *out, char *source, Py_ssize_t source_pitch, Py_ssize_t limit_y,
-    Py_ssize_t limit_x, const Pass *step, const Tile *tile, real *test,
+    char *out, char *source, Py_ssize_t source_pitch, const Pass *step, const Tile *tile,
+    real *test,
 ) noexcept nogil:
     """Rows of tiles, four columns each, to the output; `test` gets NaN if not all is finite."""
     cdef Py_ssize_t size = sizeof(real)
-    cdef Py_ssize_t rows = min(tile.rows_y, limit_y - tile.y)
-    cdef Py_ssize_t columns = min(tile.rows_x, limit_x - tile.x)
+    cdef Py_ssize_t rows = min(tile.rows_y, step.limit_y - tile.y)
+    cdef Py_ssize_t columns = min(tile.rows_x, step.limit_x - tile.x)
     cdef Py_ssize_t y
     cdef char *row
     cdef char *target
@@ -484,15 +506,39 @@ cdef void store_rows(
             convert(target, step.out_x, row, columns, test, test)
 
 
+cdef void finish_winograd(
+    char *out, char *panel, Py_ssize_t panel_pitch, const char *results, Py_ssize_t result_plane,
+    const char *bias, Py_ssize_t vectors, const TileLines *lines, const Pass *step,
+    const Tile *tile, real *test,
+) noexcept nogil:
+    """The results of one output channel."""
+    cdef Py_ssize_t row = step.apart_y * step.out_y
+    cdef Py_ssize_t element = step.apart_x * step.out_x
+    if real is double:
+        transform_results(panel, panel_pitch, results, result_plane, bias, vectors, step.listed,
+                          <vd *> NULL)
+    else:
+        transform_results(panel, panel_pitch, results, result_plane, bias, vectors, step.listed,
+                          <vf *> NULL)
+    if not step.listed:
+        store_rows(out, panel, panel_pitch, step, tile, test)
+    elif real is double:
+        store_listed(out, row, element, panel, lines, step, <char *> test, <vd *> NULL, test)
+    else:
+        store_listed(out, row, element, panel, lines, step, <char *> test, <vf *> NULL, test)
+
+
 cdef void run_winograd(
     Memory memory, Memory packed, Py_ssize_t scratch, Table table, const char **operands,
-    char *output, const Plan *plan, const Pass *step, const Tile *tile, real *kind,
+    char *output, Py_ssize_t split, const Plan *plan, const Pass *step, const Tile *tile,
+    real *kind,
 ) noexcept nogil:
-    """All products and results of a tile of each part, for one chunk of their output channels."""
+    """Products with some channels of a tile; with the last of them, results.
+
+    For one chunk of the output channels, some blocks at a time: all, if there are more splits.
+    """
     cdef Py_ssize_t size = sizeof(real)
-    cdef Py_ssize_t each = tile.rows_y // TILE * step.row_tiles
-    cdef Py_ssize_t places = step.parts * each
-    cdef Py_ssize_t vectors = (places * size + VECTOR_BYTES - 1) // VECTOR_BYTES
+    cdef Py_ssize_t places = tile.rows_y // TILE * step.row_tiles
     cdef Py_ssize_t result_plane = step.result_pitch * TALLEST_ROWS + VECTOR_BYTES
     cdef Py_ssize_t panel_pitch = 4 * step.result_pitch + VECTOR_BYTES
     cdef char *results = &memory[scratch + step.columns]
@@ -504,42 +550,58 @@ cdef void run_winograd(
     cdef const char *bias
     cdef char *out = (
         output + step.out_offset + tile.image * step.out_image + tile.group * step.out_group
-        + tile.z * step.out_z + tile.y * step.out_y + tile.x * step.out_x)
-    cdef const Py_ssize_t *parts = &table[step.part_table]
-    cdef Py_ssize_t b, m, height, first, i, plane, p
+        + tile.z * step.out_z)
+    cdef Py_ssize_t last = part(tile.chunk + 1, plan.chunks, step.blocks)
+    cdef Py_ssize_t start = part(tile.chunk, plan.chunks, step.blocks)
+    cdef Py_ssize_t splits = max(plan.splits, 1)
+    cdef Py_ssize_t depth = step.reduction // plan.channels
+    cdef Py_ssize_t before = part(split, splits, plan.channels) * depth
+    cdef Py_ssize_t products = part(split + 1, splits, plan.channels) * depth - before
+    cdef Py_ssize_t stop, b, m, height, first, i, plane, vectors
+    cdef TileLines lines
     cdef bint near = step.near and not (<Worker *> &memory[scratch]).prepared
     cdef real[MAX_LANES] test
     memset(test, 0, VECTOR_BYTES)
-    for b in range(part(tile.chunk, plan.chunks, step.blocks),
-                   part(tile.chunk + 1, plan.chunks, step.blocks)):
-        m = part(b, step.blocks, step.channels)
-        height = part(b + 1, step.blocks, step.channels) - m
-        first = tile.group * step.channels + m
-        weights = own
+    if step.listed:
+        lines = lines_of(table, plan, step, tile)
+        places = lines.row_count * lines.column_count
+    else:
+        out += tile.y * step.out_y + tile.x * step.out_x
+    vectors = (places * size + VECTOR_BYTES - 1) // VECTOR_BYTES
+    while start < last:
+        stop = min(start + (1 if near else step.most), last)
         if near:
+            m = part(start, step.blocks, step.channels)
+            height = part(stop, step.blocks, step.channels) - m
             transform_block(own, &memory[scratch + plan.layout], table, operands, step,
                             tile.group, m, height, kind)
-        else:
-            weights = &packed[step.packed + transformed(
-                step, tile.group * step.blocks + b, first, size)]
+        # A product's inputs stay in the second-level cache for all blocks.
         for plane in range(PRODUCTS):
-            multiply_positions(
-                source + plane * step.plane_pitch, &table[step.column_offsets], step.reduction,
-                weights + plane * transformed_plane(step.reduction, height * size), zeros,
-                results + plane * result_plane, step.result_pitch, places, <int> height, False,
-                NULL, NULL, kind)
-        for i in range(height):
-            bias = &memory[step.bias + (first + i) * size]
-            if real is double:
-                transform_results(panel, panel_pitch, results + i * step.result_pitch,
-                                  result_plane, bias, vectors, <vd *> NULL)
-            else:
-                transform_results(panel, panel_pitch, results + i * step.result_pitch,
-                                  result_plane, bias, vectors, <vf *> NULL)
-            for p in range(step.parts):
-                store_rows(out + (m + i) * step.out_channel + parts[3 * p],
-                           panel + p * each * TILE * size, panel_pitch, parts[3 * p + 1],
-                           parts[3 * p + 2], step, tile, test)
+            for b in range(start, stop):
+                m = part(b, step.blocks, step.channels)
+                height = part(b + 1, step.blocks, step.channels) - m
+                weights = own
+                if not near:
+                    weights = &packed[step.packed + transformed(
+                        step, tile.group * step.blocks + b,
+                        tile.group * step.channels + m, size)]
+                weights += plane * transformed_plane(step.reduction, height * size)
+                multiply_positions(
+                    source + plane * step.plane_pitch, &table[step.column_offsets], products,
+                    weights + before * height * size, zeros,
+                    results + ((b - start) * PRODUCTS + plane) * result_plane,
+                    step.result_pitch, places, <int> height, split > 0, NULL, NULL, kind)
+        for b in range(start, stop if split + 1 == splits else start):
+            m = part(b, step.blocks, step.channels)
+            height = part(b + 1, step.blocks, step.channels) - m
+            first = tile.group * step.channels + m
+            for i in range(height):
+                finish_winograd(
+                    out + (m + i) * step.out_channel, panel, panel_pitch,
+                    results + (b - start) * PRODUCTS * result_plane + i * step.result_pitch,
+                    result_plane, &memory[step.bias + (first + i) * size], vectors, &lines, step,
+                    tile, test)
+        start = stop
     if not is_zero(<const char *> test, kind):
         memory[plan.flags + tile.image] = 1
 
@@ -611,8 +673,9 @@ cdef void run_tile(
         find_tile(tile, place, plan)
         look_ahead(&worker.upcoming, place + 1, operands[0], plan, passes, kind)
         source = operands[0] + tile.image * plan.in_image + tile.group * plan.in_group
-        if passes[0].form == WINOGRAD:
-            transform_tile(memory, scratch, table, source, plan, passes, tile, kind)
+        if plan.splits == 0 and passes[0].form == WINOGRAD:
+            transform_tile(memory, scratch, table, source, plan.channels, plan, passes, tile,
+                           kind)
         elif plan.splits == 0 and passes[0].form <= SWAPPED:
             lay_out(&memory[scratch + plan.layout], source, plan.channels, plan, tile,
                     &table[plan.residues], kind)
@@ -624,6 +687,13 @@ cdef void run_tile(
                           kind)
                 continue
             first = part(i, plan.splits, plan.channels)
+            if passes[0].form == WINOGRAD:
+                transform_tile(memory, scratch, table, source + first * plan.in_channel,
+                               part(i + 1, plan.splits, plan.channels) - first, plan, passes,
+                               tile, kind)
+                run_winograd(memory, packed, scratch, table, operands, output, i, plan, passes,
+                             tile, kind)
+                continue
             lay_out(&memory[scratch + plan.layout], source + first * plan.in_channel,
                     part(i + 1, plan.splits, plan.channels) - first, plan, tile,
                     &table[plan.residues], kind)
@@ -669,8 +739,8 @@ cdef void run_tile(
                 separable_tile(memory, scratch, operands, output, plan, passes, tile, <vf *> NULL,
                                kind)
         elif passes[i].form == WINOGRAD:
-            run_winograd(memory, packed, scratch, table, operands, output, plan, passes + i, tile,
-                         kind)
+            run_winograd(memory, packed, scratch, table, operands, output, 0, plan, passes + i,
+                         tile, kind)
         else:
             run_pass(memory, packed, scratch, table, operands, output, plan, passes + i, tile,
                      kind)

@@ -31,7 +31,7 @@ cdef struct Pass:
     Py_ssize_t target, target_group, target_plane, target_channel, target_z
     Py_ssize_t form, height, positions, columns, column_offsets
     Py_ssize_t reduction, row_tiles, row_pitch, plane_pitch, result_pitch
-    Py_ssize_t parts, part_table
+    Py_ssize_t parts, part_table, listed, apart_y, apart_x
     Py_ssize_t strips, strip_count
     Py_ssize_t kernel, first_y, first_x, line, by_rows
     Py_ssize_t sums, sums_pitch, apart, most, coordinates, infinite

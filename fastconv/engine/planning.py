@@ -117,6 +117,9 @@ class Pass(NamedTuple):
     result_pitch: int = 0
     parts: int = 1
     part_table: int = 0
+    listed: bool = False
+    apart_y: int = 1
+    apart_x: int = 1
     strips: int = 0
     strip_count: int = 0
     kernel: int = 0

@@ -10,7 +10,9 @@ matrices follow from five points and infinity (Toom and Cook). Here the points a
 and +-3/2: powers of them are exact, and the rounding error of the whole is about that of a
 direct sum, a third of that with the usual points 0, +-1, +-2.
 
-Vectors run along the tiles, so a transform is the same few sums on whole vectors.
+Vectors run along the tiles, so a transform is the same few sums on whole vectors. Tiles of a
+dilated kernel lie between each other; these are listed, by rows and by columns, and each is
+gathered.
 """
 
 from fastconv.engine.plan cimport *
@@ -20,6 +22,17 @@ cdef enum:
     TILE = 4
     EDGE = 6
     PRODUCTS = 36
+
+# A row of tiles that are listed, or a column: where it begins, how many of its outputs there are,
+# and how many more follow, each one element on, of which there are as many.
+cdef struct TileLine:
+    Py_ssize_t start, valid, run
+
+# Where a tile of a plan finds them.
+cdef struct TileLines:
+    const TileLine *rows
+    const TileLine *columns
+    Py_ssize_t row_count, column_count
 
 
 cdef inline bint is_short(Py_ssize_t columns, Py_ssize_t lanes) noexcept nogil:
@@ -147,6 +160,51 @@ cdef inline void transform_inputs(
         target += row_tiles * size
 
 
+cdef inline void gather_tiles(
+    char *target, const char *source, Py_ssize_t row, Py_ssize_t element, vector *_,
+) noexcept nogil:
+    """The 6 x 6 inputs of a run of tiles, two vectors apart: what is too much is written again."""
+    cdef vector x[1]
+    cdef int i
+    for i in range(PRODUCTS):
+        LOAD(x[0], source + i // EDGE * row + i % EDGE * element)
+        STORE(target + 2 * i * VECTOR_BYTES, x[0])
+
+
+cdef inline void transform_listed(
+    char *target, Py_ssize_t plane_pitch, const char *source, Py_ssize_t pitch, Py_ssize_t row,
+    Py_ssize_t element, const TileLines *lines, vector *_,
+) noexcept nogil:
+    """Bt d B of tiles that are listed; their inputs are so many bytes apart along y and x."""
+    cdef vector x[2 * PRODUCTS]
+    cdef Py_ssize_t size = LANE_BYTES(x[0])
+    cdef Py_ssize_t lanes = VECTOR_BYTES // size
+    cdef Py_ssize_t y = 0
+    cdef Py_ssize_t at = 0
+    cdef Py_ssize_t lane, run
+    cdef const char *line
+    cdef int i
+    while y < lines.row_count:
+        lane = 0
+        while lane < lanes and y < lines.row_count:
+            run = min(lines.columns[at].run, lines.column_count - at, lanes - lane)
+            line = source + (lines.rows[y].start - lines.rows[0].start) * pitch
+            line += (lines.columns[at].start - lines.columns[0].start) * size
+            gather_tiles(<char *> x + lane * size, line, row, element, x)
+            lane += run
+            at += run
+            if at == lines.column_count:
+                at = 0
+                y += 1
+        for i in range(EDGE):
+            transform_line(x + 2 * EDGE * i, x + 2 * EDGE * i, 2)
+        for i in range(EDGE):
+            transform_line(x + 2 * i, x + 2 * i, 2 * EDGE)
+        for i in range(PRODUCTS):
+            STORE(target + i * plane_pitch, x[2 * i])
+        target += VECTOR_BYTES
+
+
 cdef inline void weights_line(vector *y, int y_step, const vector *g, int g_step) noexcept nogil:
     """G g of three vectors."""
     cdef vector a[4]
@@ -229,9 +287,12 @@ cdef inline void result_line(vector *y, int y_step, const vector *m, int m_step)
 
 cdef inline void transform_results(
     char *target, Py_ssize_t target_pitch, const char *source, Py_ssize_t plane_pitch,
-    const char *bias, Py_ssize_t vectors, vector *_,
+    const char *bias, Py_ssize_t vectors, bint listed, vector *_,
 ) noexcept nogil:
-    """At m A of so many vectors of tiles: four rows, the columns of a tile side by side."""
+    """At m A of so many vectors of tiles: four rows, the columns of a tile side by side.
+
+    Where tiles are listed, the 16 results of a vector of them one after the other.
+    """
     cdef vector m[PRODUCTS]
     cdef vector half[24]
     cdef vector y[16]
@@ -247,6 +308,12 @@ cdef inline void transform_results(
             result_line(half + i, EDGE, m + i, EDGE)
         for i in range(4):
             result_line(y + 4 * i, 1, half + EDGE * i, 1)
+        if listed:
+            for i in range(16):
+                STORE(target + i * VECTOR_BYTES, y[i] + b[0])
+            source += VECTOR_BYTES
+            target += 16 * VECTOR_BYTES
+            continue
         for i in range(4):
             # Column 0 with 2 and 1 with 3, then both: all four in turn.
             ZIP_LOW(z[0], y[4 * i], y[4 * i + 2])
@@ -261,3 +328,44 @@ cdef inline void transform_results(
             STORE(target + i // 4 * target_pitch + i % 4 * VECTOR_BYTES, y[i] + b[0])
         source += VECTOR_BYTES
         target += 4 * VECTOR_BYTES
+
+
+cdef inline void store_listed(
+    char *out, Py_ssize_t row, Py_ssize_t element, const char *results, const TileLines *lines,
+    const Pass *step, char *test, vector *_, real *__,
+) noexcept nogil:
+    """The results of tiles that are listed, so many bytes apart along y and x, to the output.
+
+    `test` becomes NaN where one of them is infinite or NaN.
+    """
+    cdef vector x[1]
+    cdef vector t[1]
+    cdef Py_ssize_t size = LANE_BYTES(x[0])
+    cdef Py_ssize_t lanes = VECTOR_BYTES // size
+    cdef Py_ssize_t place = 0
+    cdef Py_ssize_t y, at, run, i, j, k
+    cdef const char *source
+    cdef char *target
+    cdef TileLine column
+    LOAD(t[0], test)
+    for y in range(lines.row_count):
+        at = 0
+        while at < lines.column_count:
+            column = lines.columns[at]
+            run = min(column.run, lines.column_count - at, lanes - place % lanes)
+            source = results + place // lanes * 16 * VECTOR_BYTES + place % lanes * size
+            for i in range(lines.rows[y].valid):
+                target = out + lines.rows[y].start * step.out_y + column.start * step.out_x
+                target += i * row
+                for j in range(column.valid):
+                    LOAD_PART(x[0], source + (TILE * i + j) * VECTOR_BYTES, run * size)
+                    t[0] = t[0] + x[0] * 0
+                    if step.out_x == size:
+                        STORE_PART(target + j * element, x[0], run * size)
+                        continue
+                    for k in range(run):
+                        (<real *> (target + j * element + k * step.out_x))[0] = (
+                            <const real *> (source + (TILE * i + j) * VECTOR_BYTES))[k]
+            at += run
+            place += run
+    STORE(test, t[0])

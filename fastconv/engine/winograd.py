@@ -20,6 +20,12 @@ from fastconv.engine.planning import (
 )
 
 
+#: Input channels that are worth a split of their own.
+FEWEST_INPUTS = 128
+#: Blocks of output channels that go together; all do where each sum has so many products.
+FEW_BLOCKS, MANY_PRODUCTS = 4, 512
+
+
 def refusal(problem):
     """Why this problem cannot be computed so; None if it can."""
     if len(problem.steps) != 1:
@@ -39,34 +45,32 @@ def refusal(problem):
     return None
 
 
-def _parts(problem):
-    """Problems without dilation that make up one with it.
+def _dilation(problem):
+    """How far the kernel's elements are apart along y and x."""
+    lines = [sorted({tap[a] for tap in problem.steps[0].taps}) for a in (1, 2)]
+    return [line[1] - line[0] for line in lines]
 
-    With dilation d, every d-th output sees every d-th input: so many images, interleaved. The first
-    is as large as any.
+
+def _tile_lines(count, dilation):
+    """Tiles along an axis of so many outputs: each one's first output, and how many it has.
+
+    With dilation d every d-th output sees every d-th input: so many images that lie between each
+    other, whose tiles are listed by where they begin.
     """
-    (step,) = problem.steps
-    lines = [sorted({tap[a] for tap in step.taps}) for a in (1, 2)]
-    dilation = [line[1] - line[0] for line in lines]
-    depth, height, width = problem.grid
-    parts = []
-    for y in range(min(dilation[0], height)):
-        for x in range(min(dilation[1], width)):
-            grid = (depth, -(-(height - y) // dilation[0]), -(-(width - x) // dilation[1]))
-            out = step.output
-            z_step, y_step, x_step = out.spatial
-            out = out._replace(
-                offset=out.offset + y * y_step + x * x_step,
-                spatial=(z_step, dilation[0] * y_step, dilation[1] * x_step),
-                sizes=grid,
-            )
-            taps = [(tap[0], tap[1] + y, tap[2] + x) for tap in step.taps]
-            parts.append(
-                problem._replace(
-                    stride=(1, *dilation), grid=grid, steps=[step._replace(taps=taps, output=out)]
-                )
-            )
-    return parts
+    return [
+        (start, min(TILE, -(-(count - start) // dilation)))
+        for first in range(0, count, TILE * dilation)
+        for start in range(first, min(first + dilation, count))
+    ]
+
+
+def _runs(lines):
+    """The same, and how many from each one on follow it element by element, with as many outputs."""
+    runs = []
+    for (start, valid), after in zip(reversed(lines), [None, *reversed(lines)], strict=False):
+        more = runs[-1][2] if after == (start + 1, valid) else 0
+        runs.append((start, valid, 1 + more))
+    return runs[::-1]
 
 
 def _reduction(problem):
@@ -74,41 +78,41 @@ def _reduction(problem):
     return problem.channels * len(problem.steps[0].taps) // 9
 
 
-def _together(problem, reduction):
-    """The same in lists whose smallest tiles take their turns within bounds."""
-    parts = _parts(problem)
-    size = problem.dtype.itemsize
-    vectors = max(MOST // (PRODUCTS * kernels.VECTOR * reduction) - 2, 1)
-    most = max(vectors * kernels.VECTOR // size // kernels.row_tiles(1, size), 1)
-    each = -(-len(parts) // -(-len(parts) // most))
-    return [parts[i : i + each] for i in range(0, len(parts), each)]
-
-
-def _tiled(problem):
-    """The problem with whole tiles; what is too much is not stored."""
-    z, y, x = problem.grid
-    return problem._replace(grid=(z, -(-y // TILE) * TILE, -(-x // TILE) * TILE))
+def _tiles(problem, dilation):
+    """How many tiles there are along y and x."""
+    counts = []
+    for n, apart in zip(problem.grid[1:], dilation, strict=True):
+        whole, rest = divmod(n, TILE * apart)
+        counts.append(whole * apart + min(rest, apart))
+    return counts
 
 
 class _Choice(NamedTuple):
-    """The tile and the chunks of output channels for the least time.
+    """Rows and columns of Winograd's tiles, and how channels are cut, for the least time.
 
-    And that time in cycles, and those of it that all tiles share.
+    Output channels in so many chunks, input channels in so many splits. And that time in cycles,
+    and those of it that all tiles share.
     """
 
     cycles: float
     once: float
-    tile: tuple[int, int, int]
+    tile: tuple[int, int]
     chunks: int
+    splits: int
 
 
-def _choose(problem, parts, reduction, threads):
+def _choose(problem, dilation, threads):
     blocks = -(-problem.steps[0].outputs // kernels.TALLEST)
     chunks = tuple(n for n in sorted({1, threads, 2 * threads}) if n <= blocks)
+    splits = [n for n in (1, 2, 4, 8, 16) if n == 1 or problem.channels >= FEWEST_INPUTS * n]
+    tiles = _tiles(problem, dilation)
+    reduction = _reduction(problem)
     best = None
-    for n, found in zip(chunks, winograd(problem, parts, reduction, chunks, threads), strict=True):
-        if best is None or found[0] < 0.98 * best.cycles:
-            best = _Choice(*found, n)
+    for parts in splits:
+        found = winograd(problem, reduction, tiles, dilation, parts, chunks, threads)
+        for n, (cycles, once, tile) in zip(chunks, found, strict=True):
+            if best is None or cycles < 0.98 * best.cycles:
+                best = _Choice(cycles, once, tile, n, parts)
     return best
 
 
@@ -124,74 +128,78 @@ def cycles(problem, limit, packed):
     products = PRODUCTS * step.outputs * reduction * 0.5
     if 0.75 * vectors * (reduction * 400 + step.outputs * 320 + products) > limit:
         return math.inf
-    turns = _together(problem, reduction)
-    choice = _choose(_tiled(turns[0][0]), len(turns[0]), reduction, 1)
-    cycles = len(turns) * (choice.cycles - choice.once) + (0 if packed else choice.once)
+    choice = _choose(problem, _dilation(problem), 1)
+    cycles = choice.cycles - choice.once + (0 if packed else choice.once)
     # Direct sums are counted at two vectors a cycle, which not all machines reach.
     return 0.75 * cycles
 
 
-class Fan(NamedTuple):
-    """Plans of the parts of one output, which share their packed weights."""
-
-    plans: list[Plan]
-
-    def __getattr__(self, name):
-        """What all of them have in common, as far as `explain` is concerned."""
-        values = [getattr(plan, name) for plan in self.plans]
-        if name in ("tasks", "flops"):
-            return sum(values)
-        return max(values) if name in ("threads", "workspace") else values[0]
-
-
 def plan(problem, threads):
-    """Plan `problem` for at most so many threads: a tile of many parts reads weights once."""
-    reduction = _reduction(problem)
-    turns = _together(problem, reduction)
-    return Fan([_plan(parts, turns[0][0].grid, reduction, threads) for parts in turns])
-
-
-def _plan(parts, grid, reduction, threads):
-    problem = parts[0]._replace(grid=grid)
+    """Plan `problem` for at most so many threads."""
     (step,) = problem.steps
-    tiled = _tiled(problem)
     size = problem.dtype.itemsize
-    choice = _choose(tiled, len(parts), reduction, 1)
+    reduction = _reduction(problem)
+    dilation = _dilation(problem)
+    choice = _choose(problem, dilation, 1)
     threads = worth(threads, choice.cycles)
     if threads > 1:
-        choice = _choose(tiled, len(parts), reduction, threads)
-    tile = choice.tile
+        choice = _choose(problem, dilation, threads)
     axes = [axis(problem, a) for a in range(3)]
-    pitch = (tile[2] + axes[2].halo) * size
+    counts = _tiles(problem, dilation)
+    table = [r for a in axes for r in a.residues]
+    part_table = len(table)
+    listed = dilation != [1, 1]
+    if listed:
+        # Tiles are the grid; what one sees is a plane with all that lies between.
+        lines = [_runs(_tile_lines(*each)) for each in zip(problem.grid[1:], dilation, strict=True)]
+        table += [n for each in lines for line in each for n in line]
+        tiled = problem._replace(grid=(problem.grid[0], *counts))
+        tile = (1, *choice.tile)
+        axes[1:] = [
+            a._replace(halo=(TILE + 1) * apart)
+            for a, apart in zip(axes[1:], dilation, strict=True)
+        ]
+        seen = (1, *(_span(each, n) for each, n in zip(lines, choice.tile, strict=True)))
+        row_tiles = choice.tile[1]
+    else:
+        tiled = problem._replace(grid=(problem.grid[0], *(TILE * n for n in counts)))
+        tile = seen = (1, *(TILE * n for n in choice.tile))
+        row_tiles = kernels.row_tiles(choice.tile[1], size)
+    pitch = (seen[2] + axes[2].halo) * size
     # One channel at a time is laid out; the weights of a block are put there before.
-    layout = buffer(aligned(WORKER_BYTES), 1, (True, True, True), axes, tile, size, False)
+    layout = buffer(aligned(WORKER_BYTES), 1, (True, True, True), axes, seen, size, False)
     weights = 9 * reduction * kernels.TALLEST * size
     # The transforms of a vector of tiles load four vectors, twice.
     positions = aligned(max(layout.end + 5 * kernels.VECTOR, layout.start + weights))
-    row_tiles = kernels.row_tiles(tile[2] // TILE, size)
+    splits = choice.splits if choice.splits > 1 else 0
+    at_once = -(-problem.channels // choice.splits) * (reduction // problem.channels)
     # Not a power of two from plane to plane, which would fall on the same cache lines.
-    result_pitch = aligned(len(parts) * (tile[1] // TILE) * row_tiles * size)
+    result_pitch = aligned(choice.tile[0] * row_tiles * size)
     row_pitch = result_pitch + kernels.VECTOR
-    plane_pitch = reduction * row_pitch + kernels.VECTOR
+    plane_pitch = at_once * row_pitch + kernels.VECTOR
     results = positions + PRODUCTS * plane_pitch
-    near_at = aligned(results + PRODUCTS * (result_pitch * kernels.TALLEST + kernels.VECTOR))
+    # Inputs of one product stay in the second-level cache for so many blocks of output channels,
+    # whose results wait for those of all products.
+    blocks = -(-step.outputs // kernels.TALLEST)
+    each_block = PRODUCTS * (result_pitch * kernels.TALLEST + kernels.VECTOR)
+    together = -(-blocks // choice.chunks)
+    if not splits:
+        together = max(min(together, MOST // each_block), 1)
+        if reduction < MANY_PRODUCTS:
+            together = min(together, FEW_BLOCKS)
+    near_at = aligned(results + together * each_block)
     # Weights that only one tile reads are transformed there, a block after the other.
     block = block_bytes(reduction, size)
-    near = problem.images == 1 and tile == tiled.grid and block <= NEAR
+    near = problem.images == 1 and tile == tiled.grid and block <= NEAR and not splits
     panel = near_at + aligned(block * near)
     places, gather = offsets(step, axes, layout, pitch, size)
-    table = [r for part in parts for a in range(3) for r in axis(part, a).residues]
-    part_table = len(table)
-    for part in parts:
-        output = part.steps[0].output
-        table += [output.offset - step.output.offset, *output.sizes[1:]]
     offsets_at = len(table)
     gather_at = offsets_at + len(places)
     columns_at = gather_at + len(gather)
-    table += [*places, *gather, *range(0, reduction * row_pitch, row_pitch)]
+    table += [*places, *gather, *range(0, at_once * row_pitch, row_pitch)]
     each = Pass(
         taps=step.inputs * len(step.taps),
-        blocks=-(-step.outputs // kernels.TALLEST),
+        blocks=blocks,
         gather=gather_at,
         contiguous=in_order(gather, size),
         packed=0,
@@ -206,15 +214,27 @@ def _plan(parts, grid, reduction, threads):
         row_pitch=row_pitch,
         plane_pitch=plane_pitch,
         result_pitch=result_pitch,
-        parts=len(parts),
         part_table=part_table,
+        listed=listed,
+        apart_y=dilation[0],
+        apart_x=dilation[1],
         sums=near_at,
+        most=together,
     ).of_step(step)
     biases = aligned(problem.groups * step.outputs * size)
     weights = (
         problem.groups * PRODUCTS * (step.outputs * reduction * size + each.blocks * kernels.VECTOR)
     )
-    return finished(
-        tiled, axes, tile, choice.chunks, 0, threads, layout, pitch, [each], table, biases, weights,
-        panel, TILE * (4 * result_pitch + kernels.VECTOR), sum(map(flops, parts)), "winograd",
+    found = finished(
+        tiled, axes, tile, choice.chunks, splits, threads, layout, pitch, [each], table, biases, weights,
+        panel, TILE * (4 * result_pitch + kernels.VECTOR), flops(problem), "winograd",
     )  # fmt: skip
+    return found._replace(tile=(1, *(TILE * n for n in choice.tile)))
+
+
+def _span(lines, count):
+    """The most outputs from the first tile to the last, of tiles that take so many lines."""
+    return max(
+        lines[min(i + count, len(lines)) - 1][0] - lines[i][0] + 1
+        for i in range(0, len(lines), count)
+    )
