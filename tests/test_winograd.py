@@ -93,7 +93,7 @@ def test_any_end_of_any_tile(rng, force, dtype, tiles):
 @pytest.mark.parametrize("tile", [(3, 5), (1, 40), (8, 1)])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_dilated(rng, force, dtype, tile, dilation):
-    """Tiles that lie between each other are gathered, and stored, in runs of neighbours."""
+    """Tiles that lie between each other are gathered, and stored, by neighbours."""
     force(tile=tile)
     x, w = noise(rng, 2, 6, 37, 45, dtype=dtype), noise(rng, 21, 6, 3, 3, dtype=dtype)
     b = noise(rng, 21, dtype=dtype)

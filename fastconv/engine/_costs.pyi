@@ -6,6 +6,8 @@ TILE: int
 PRODUCTS: int
 MOST: int
 NEAR: int
+FEW_BLOCKS: int
+MANY_PRODUCTS: int
 
 class Costs:
     def __init__(self, problem: Any, packed: bool) -> None: ...

@@ -408,6 +408,11 @@ cdef enum:
     # Half a second-level cache, of any machine: the choice of a method must not depend on it.
     CACHE = 1 << 19
 
+#: Blocks of output channels that go together; all do where each sum has so many products. Lower
+#: blocks are more of them, and read what is transformed more often.
+FEW_BLOCKS = max(40 // kernels.TALLEST, 1)
+MANY_PRODUCTS = 36 * kernels.TALLEST
+
 
 def block_bytes(reduction, size):
     """Of the transformed weights of a block of output channels."""
@@ -431,7 +436,7 @@ def winograd(
     cdef double[MOST_CHUNKS] shares
     cdef double[MOST_CHUNKS][2] tile
     cdef double y, x, positions, vectors, cycles, share, lay_out, multiply, seen, results
-    cdef double quarters, transforms, height_seen, width_seen, runs, stores, turns
+    cdef double quarters, transforms, height_seen, width_seen, stores, turns
     cdef int i, j, c
     cdef int options = len(chunks)
     (step,) = problem.steps
@@ -443,14 +448,19 @@ def winograd(
     cdef double planes = problem.images * groups * problem.grid[0]
     cdef double blocks = up(outputs / kernels.TALLEST)
     cdef int height = <int> up(outputs / blocks)
-    # What is transformed at a time.
+    # What is transformed at a time, and how often all of that is read.
     cdef double at_once = up(reduction / splits)
+    cdef double again = splits
+    if splits == 1 and reduction < MANY_PRODUCTS:
+        again = up(blocks / FEW_BLOCKS)
     cdef double weights = PRODUCTS * outputs * reduction * size
     cdef double rows = tiles[0]
     cdef double columns = tiles[1]
     cdef double apart_y = dilation[0]
     cdef double apart_x = dilation[1]
     cdef bint listed = apart_y > 1 or apart_x > 1
+    # Such tiles are gathered and stored four or two at a time, or one by one.
+    cdef double runs = lanes / (4 if apart_x >= 4 else 2 if apart_x >= 2 else 1.0)
     # Weights that the caches do not hold come from memory, at a few bytes a cycle.
     cdef double from_afar = weights / (4 if weights > 2 * CACHE else 32)
     from_afar += fmax(weights - 16 * CACHE, 0) / 10
@@ -474,8 +484,6 @@ def winograd(
         for j in range(count[1]):
             fewest = fmin(fewest, up(tried[0][i] * places[j] / lanes))
     cdef double most = fmax(MOST, transform_bytes(fewest, at_once, height))
-    # Tiles that are listed are gathered and stored by runs of neighbours.
-    runs = 1 + lanes / fmin(lanes, apart_x) if listed else 0
     for i in range(count[0]):
         y = tried[0][i]
         for j in range(count[1]):
@@ -493,10 +501,10 @@ def winograd(
             transforms = up(y * quarters / 4) if quarters <= 3 else y * up(x / lanes)
             stores = y * TILE * (10 + x * size / 16)
             if listed:
-                transforms = vectors * (1 + runs * 0.15)
-                stores = vectors * runs * 80
-            height_seen = down(y / apart_y) * TILE * apart_y + 2 * apart_y
-            width_seen = down(x / apart_x) * TILE * apart_x
+                transforms = vectors * (1 + 0.22 * runs)
+                stores = vectors * runs * 110
+            height_seen = up(y / apart_y) * TILE * apart_y + 2 * apart_y
+            width_seen = up(x / apart_x) * TILE * apart_x + (2 * apart_x if listed else 0)
             lay_out = (
                 channels * height_seen * (20 + width_seen * size / 16)
                 + reduction * transforms * 400
@@ -508,9 +516,9 @@ def winograd(
                 + outputs * (vectors * 320 + stores)
                 + from_afar
                 # Tiles that outgrow the second-level cache are read ahead well, up to a size.
-                + fmax(seen - 6 * CACHE, 0) * (blocks if splits == 1 else splits) / 16
+                + fmax(seen - 6 * CACHE, 0) * again / 16
                 + fmax(results - CACHE, 0) * blocks / 5
-                + results * blocks * (splits - 1) / 4
+                + results * blocks * (splits - 1) / 2
             )
             turns = planes * up(rows / y) * up(columns / x)
             for c in range(options):

@@ -523,9 +523,9 @@ cdef void finish_winograd(
     if not step.listed:
         store_rows(out, panel, panel_pitch, step, tile, test)
     elif real is double:
-        store_listed(out, row, element, panel, lines, step, <char *> test, <vd *> NULL, test)
+        store_listed(out, row, element, panel, lines, step, <char *> test, <vd *> NULL)
     else:
-        store_listed(out, row, element, panel, lines, step, <char *> test, <vf *> NULL, test)
+        store_listed(out, row, element, panel, lines, step, <char *> test, <vf *> NULL)
 
 
 cdef void run_winograd(
@@ -547,7 +547,6 @@ cdef void run_winograd(
     cdef const char *source = &memory[scratch + step.positions]
     cdef const char *zeros = <const char *> (<Worker *> &memory[scratch]).zeros
     cdef const char *weights
-    cdef const char *bias
     cdef char *out = (
         output + step.out_offset + tile.image * step.out_image + tile.group * step.out_group
         + tile.z * step.out_z)

@@ -15,6 +15,8 @@ dilated kernel lie between each other; these are listed, by rows and by columns,
 gathered.
 """
 
+from libc.string cimport memcpy
+
 from fastconv.engine.plan cimport *
 from fastconv.engine.simd cimport *
 
@@ -24,7 +26,7 @@ cdef enum:
     PRODUCTS = 36
 
 # A row of tiles that are listed, or a column: where it begins, how many of its outputs there are,
-# and how many more follow, each one element on, of which there are as many.
+# and how many from it on lie element by element, of which there are as many.
 cdef struct TileLine:
     Py_ssize_t start, valid, run
 
@@ -160,15 +162,20 @@ cdef inline void transform_inputs(
         target += row_tiles * size
 
 
+cdef inline int neighbours(Py_ssize_t run) noexcept nogil:
+    """How many of a run of tiles are moved at once."""
+    return 4 if run >= 4 else 2 if run >= 2 else 1
+
+
 cdef inline void gather_tiles(
-    char *target, const char *source, Py_ssize_t row, Py_ssize_t element, vector *_,
+    char *target, const char *source, Py_ssize_t row, Py_ssize_t element, Py_ssize_t width,
 ) noexcept nogil:
-    """The 6 x 6 inputs of a run of tiles, two vectors apart: what is too much is written again."""
-    cdef vector x[1]
-    cdef int i
-    for i in range(PRODUCTS):
-        LOAD(x[0], source + i // EDGE * row + i % EDGE * element)
-        STORE(target + 2 * i * VECTOR_BYTES, x[0])
+    """The 6 x 6 inputs of as many neighbours as are so many bytes wide."""
+    cdef int i, j
+    for i in range(EDGE):
+        for j in range(EDGE):
+            memcpy(target + (EDGE * i + j) * VECTOR_BYTES, source + j * element, width)
+        source += row
 
 
 cdef inline void transform_listed(
@@ -176,32 +183,39 @@ cdef inline void transform_listed(
     Py_ssize_t element, const TileLines *lines, vector *_,
 ) noexcept nogil:
     """Bt d B of tiles that are listed; their inputs are so many bytes apart along y and x."""
-    cdef vector x[2 * PRODUCTS]
+    cdef vector x[PRODUCTS]
     cdef Py_ssize_t size = LANE_BYTES(x[0])
-    cdef Py_ssize_t lanes = VECTOR_BYTES // size
     cdef Py_ssize_t y = 0
     cdef Py_ssize_t at = 0
     cdef Py_ssize_t lane, run
-    cdef const char *line
+    cdef const char *seen
+    cdef char *place
     cdef int i
     while y < lines.row_count:
         lane = 0
-        while lane < lanes and y < lines.row_count:
-            run = min(lines.columns[at].run, lines.column_count - at, lanes - lane)
-            line = source + (lines.rows[y].start - lines.rows[0].start) * pitch
-            line += (lines.columns[at].start - lines.columns[0].start) * size
-            gather_tiles(<char *> x + lane * size, line, row, element, x)
+        while lane < LANES(x[0]) and y < lines.row_count:
+            seen = (source + (lines.rows[y].start - lines.rows[0].start) * pitch
+                    + (lines.columns[at].start - lines.columns[0].start) * size)
+            place = <char *> x + lane * size
+            run = neighbours(min(lines.columns[at].run, lines.column_count - at,
+                                 LANES(x[0]) - lane))
+            if run == 4:
+                gather_tiles(place, seen, row, element, 4 * LANE_BYTES(x[0]))
+            elif run == 2:
+                gather_tiles(place, seen, row, element, 2 * LANE_BYTES(x[0]))
+            else:
+                gather_tiles(place, seen, row, element, LANE_BYTES(x[0]))
             lane += run
             at += run
             if at == lines.column_count:
                 at = 0
                 y += 1
         for i in range(EDGE):
-            transform_line(x + 2 * EDGE * i, x + 2 * EDGE * i, 2)
+            transform_line(x + EDGE * i, x + EDGE * i, 1)
         for i in range(EDGE):
-            transform_line(x + 2 * i, x + 2 * i, 2 * EDGE)
+            transform_line(x + i, x + i, EDGE)
         for i in range(PRODUCTS):
-            STORE(target + i * plane_pitch, x[2 * i])
+            STORE(target + i * plane_pitch, x[i])
         target += VECTOR_BYTES
 
 
@@ -330,9 +344,24 @@ cdef inline void transform_results(
         target += 4 * VECTOR_BYTES
 
 
+cdef inline void store_tiles(
+    char *target, const char *source, Py_ssize_t row, Py_ssize_t element, Py_ssize_t rows_valid,
+    Py_ssize_t columns_valid, Py_ssize_t width,
+) noexcept nogil:
+    """The results of as many neighbours as are so many bytes wide."""
+    cdef Py_ssize_t _i
+    cdef int j
+    for _i in range(rows_valid):
+        for j in range(TILE):
+            if j < columns_valid:
+                memcpy(target + j * element, source + j * VECTOR_BYTES, width)
+        target += row
+        source += TILE * VECTOR_BYTES
+
+
 cdef inline void store_listed(
     char *out, Py_ssize_t row, Py_ssize_t element, const char *results, const TileLines *lines,
-    const Pass *step, char *test, vector *_, real *__,
+    const Pass *step, char *test, vector *_,
 ) noexcept nogil:
     """The results of tiles that are listed, so many bytes apart along y and x, to the output.
 
@@ -341,31 +370,41 @@ cdef inline void store_listed(
     cdef vector x[1]
     cdef vector t[1]
     cdef Py_ssize_t size = LANE_BYTES(x[0])
-    cdef Py_ssize_t lanes = VECTOR_BYTES // size
-    cdef Py_ssize_t place = 0
-    cdef Py_ssize_t y, at, run, i, j, k
-    cdef const char *source
+    cdef Py_ssize_t left = lines.row_count * lines.column_count
+    cdef Py_ssize_t lane = 0
+    cdef Py_ssize_t y, at, valid, run
+    cdef const char *source = results
     cdef char *target
     cdef TileLine column
+    cdef int i
     LOAD(t[0], test)
+    while left > 0:
+        for i in range(16):
+            LOAD_PART(x[0], source + i * VECTOR_BYTES, min(left, LANES(x[0])) * size)
+            t[0] = t[0] + x[0] * 0
+        source += 16 * VECTOR_BYTES
+        left -= LANES(x[0])
+    STORE(test, t[0])
     for y in range(lines.row_count):
+        valid = lines.rows[y].valid
         at = 0
         while at < lines.column_count:
             column = lines.columns[at]
-            run = min(column.run, lines.column_count - at, lanes - place % lanes)
-            source = results + place // lanes * 16 * VECTOR_BYTES + place % lanes * size
-            for i in range(lines.rows[y].valid):
-                target = out + lines.rows[y].start * step.out_y + column.start * step.out_x
-                target += i * row
-                for j in range(column.valid):
-                    LOAD_PART(x[0], source + (TILE * i + j) * VECTOR_BYTES, run * size)
-                    t[0] = t[0] + x[0] * 0
-                    if step.out_x == size:
-                        STORE_PART(target + j * element, x[0], run * size)
-                        continue
-                    for k in range(run):
-                        (<real *> (target + j * element + k * step.out_x))[0] = (
-                            <const real *> (source + (TILE * i + j) * VECTOR_BYTES))[k]
+            target = out + lines.rows[y].start * step.out_y + column.start * step.out_x
+            run = 1
+            if step.out_x == size:
+                run = neighbours(min(column.run, lines.column_count - at, LANES(x[0]) - lane))
+            source = results + lane * size
+            if run == 4:
+                store_tiles(target, source, row, element, valid, column.valid,
+                            4 * LANE_BYTES(x[0]))
+            elif run == 2:
+                store_tiles(target, source, row, element, valid, column.valid,
+                            2 * LANE_BYTES(x[0]))
+            else:
+                store_tiles(target, source, row, element, valid, column.valid, LANE_BYTES(x[0]))
             at += run
-            place += run
-    STORE(test, t[0])
+            lane += run
+            if lane == LANES(x[0]):
+                lane = 0
+                results += 16 * VECTOR_BYTES

@@ -3,12 +3,20 @@
 import math
 from typing import NamedTuple
 
-from fastconv.engine._costs import MOST, NEAR, PRODUCTS, TILE, block_bytes, winograd
+from fastconv.engine._costs import (
+    FEW_BLOCKS,
+    MANY_PRODUCTS,
+    MOST,
+    NEAR,
+    PRODUCTS,
+    TILE,
+    block_bytes,
+    winograd,
+)
 from fastconv.engine.dispatch import kernels
 from fastconv.engine.planning import (
     WORKER_BYTES,
     Pass,
-    Plan,
     aligned,
     axis,
     buffer,
@@ -19,11 +27,8 @@ from fastconv.engine.planning import (
     worth,
 )
 
-
 #: Input channels that are worth a split of their own.
 FEWEST_INPUTS = 128
-#: Blocks of output channels that go together; all do where each sum has so many products.
-FEW_BLOCKS, MANY_PRODUCTS = 4, 512
 
 
 def refusal(problem):
@@ -65,11 +70,10 @@ def _tile_lines(count, dilation):
 
 
 def _runs(lines):
-    """The same, and how many from each one on follow it element by element, with as many outputs."""
+    """The same, and how many from each one on lie element by element, with as many outputs."""
     runs = []
     for (start, valid), after in zip(reversed(lines), [None, *reversed(lines)], strict=False):
-        more = runs[-1][2] if after == (start + 1, valid) else 0
-        runs.append((start, valid, 1 + more))
+        runs.append((start, valid, 1 + runs[-1][2] if after == (start + 1, valid) else 1))
     return runs[::-1]
 
 
@@ -156,8 +160,7 @@ def plan(problem, threads):
         tiled = problem._replace(grid=(problem.grid[0], *counts))
         tile = (1, *choice.tile)
         axes[1:] = [
-            a._replace(halo=(TILE + 1) * apart)
-            for a, apart in zip(axes[1:], dilation, strict=True)
+            a._replace(halo=(TILE + 1) * apart) for a, apart in zip(axes[1:], dilation, strict=True)
         ]
         seen = (1, *(_span(each, n) for each, n in zip(lines, choice.tile, strict=True)))
         row_tiles = choice.tile[1]
@@ -226,8 +229,8 @@ def plan(problem, threads):
         problem.groups * PRODUCTS * (step.outputs * reduction * size + each.blocks * kernels.VECTOR)
     )
     found = finished(
-        tiled, axes, tile, choice.chunks, splits, threads, layout, pitch, [each], table, biases, weights,
-        panel, TILE * (4 * result_pitch + kernels.VECTOR), flops(problem), "winograd",
+        tiled, axes, tile, choice.chunks, splits, threads, layout, pitch, [each], table, biases,
+        weights, panel, TILE * (4 * result_pitch + kernels.VECTOR), flops(problem), "winograd",
     )  # fmt: skip
     return found._replace(tile=(1, *(TILE * n for n in choice.tile)))
 
