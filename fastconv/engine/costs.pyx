@@ -79,12 +79,8 @@ cdef int sizes(Py_ssize_t n, double *found) noexcept nogil:
     return count
 
 
-cpdef double filled(double positions, int height, int lanes) noexcept:
+cpdef double filled(double positions, int height, int lanes) noexcept nogil:
     """Vectors of positions; the last counts for less if the few it has are multiplied alone."""
-    return _filled(positions, height, lanes)
-
-
-cdef inline double _filled(double positions, int height, int lanes) noexcept nogil:
     cdef double whole = down(positions / lanes)
     cdef double left = positions - whole * lanes
     if FEW and left > 0 and 2 * left <= height <= lanes:
@@ -99,18 +95,14 @@ cdef inline double not_wide(double vectors, int height) noexcept nogil:
     return (0.2 + 0.2 * missing if missing else 0) + 0.5 * (whole == 1)
 
 
-cpdef bint by_rows(double columns, double pitch, double taps, int height, int lanes) noexcept:
+cpdef bint by_rows(
+    double columns, double pitch, double taps, int height, int lanes
+) noexcept nogil:
     """Whether rows of whole vectors had better go to the output one by one.
 
     They need no panel, which takes some cycles for each of its vectors and rows, and what lies
     between them is not computed; but vectors that do not fill a wide tile take longer.
     """
-    return _by_rows(columns, pitch, taps, height, lanes)
-
-
-cdef inline bint _by_rows(
-    double columns, double pitch, double taps, int height, int lanes
-) noexcept nogil:
     cdef double vectors = columns / lanes
     if vectors > down(vectors):
         return False
@@ -265,7 +257,7 @@ cdef class Costs:
                     store *= self.lanes
                 store = step.outputs * (y * 6 + store)
                 if splits == 1 and step.along == self.size:
-                    if _by_rows(x, extent[2], step.taps, step.height, self.lanes):
+                    if by_rows(x, extent[2], step.taps, step.height, self.lanes):
                         positions = y * x
                         store = 0
             else:
@@ -287,7 +279,7 @@ cdef class Costs:
                 runs *= splits
                 store += 2 * kept * splits
             elif step.stores:
-                vectors = _filled(positions, step.height, self.lanes)
+                vectors = filled(positions, step.height, self.lanes)
             weights = step.outputs * step.taps * self.size
             # What the cache does not hold comes from afar for each tile: much of it, too late.
             if weights > BUDGET:
@@ -511,7 +503,7 @@ def winograd(
             )
             seen = PRODUCTS * at_once * vectors * VECTOR
             multiply = (
-                PRODUCTS * outputs * reduction * _filled(positions, height, lanes) * 0.5
+                PRODUCTS * outputs * reduction * filled(positions, height, lanes) * 0.5
                 + PRODUCTS * blocks * up(vectors / WIDE[height]) * 30
                 + outputs * (vectors * 320 + stores)
                 + from_afar
