@@ -119,6 +119,14 @@ def test_channels_in_parts(rng, force, dtype, dilation):
                     np.testing.assert_array_equal(actual, expected)
 
 
+@pytest.mark.parametrize("outputs", [3000, 20_000])
+def test_many_channels_are_planned(outputs):
+    """Some outputs are too many to wait for the next input channels, whatever the tile."""
+    x, w = np.zeros((1, 512, 12, 12)), np.broadcast_to(1.0, (outputs, 512, 3, 3))
+    plan = fastconv.explain(fastconv.conv2d, x, w, method="winograd")
+    assert min(plan.tile) > 0 and plan.workspace > 0
+
+
 @pytest.mark.parametrize("view", WRITEABLE_VIEWS)
 def test_out_may_be_any_view(rng, view):
     x, w, b = noise(rng, 2, 4, 13, 21), noise(rng, 6, 4, 3, 3), noise(rng, 6)

@@ -469,7 +469,9 @@ def winograd(
         places[j] = tried[1][j] if listed else kernels.row_tiles(int(tried[1][j]), size)
     for c in range(options):
         shares[c] = chunks[c]
-        best[c] = INFINITY
+        # For good, if the results of all blocks are too many for any tile.
+        best[c], shared[c] = INFINITY, 0
+        tile[c][0] = tile[c][1] = 1
     # Need: one vector of tiles of many channels may take more.
     cdef double fewest = INFINITY
     for i in range(count[0]):
