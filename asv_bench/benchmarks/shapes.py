@@ -4,43 +4,43 @@ import numpy as np
 
 import fastconv
 
+from .common import Ready
+
 #: More lengths than there are plans kept: none is known when its turn comes again.
 SHORTEST, LONGEST = 1000, 4000
 
 
-def _conv1d(images, signal):
-    return lambda n: fastconv.conv1d(images[:, :, 0, :n], np.ones((16, 16, 3), np.float32))
+def _conv1d():
+    function = fastconv.conv1d
+    image, weight = np.ones((1, 16, LONGEST), np.float32), np.ones((16, 16, 3), np.float32)
+    return lambda n: function(image[..., :n], weight)
 
 
-def _conv2d(images, signal):
-    return lambda n: fastconv.conv2d(images[:, :, :, :n], np.ones((16, 16, 3, 3), np.float32))
+def _conv2d():
+    function = fastconv.conv2d
+    image, weight = np.ones((1, 16, 5, LONGEST), np.float32), np.ones((16, 16, 3, 3), np.float32)
+    return lambda n: function(image[..., :n], weight)
 
 
-def _convolve(images, signal):
+def _convolve():
     from fastconv.signal import convolve
 
-    return lambda n: convolve(signal[:n], np.ones(31))
+    signal, taps = np.ones(LONGEST), np.ones(31)
+    return lambda n: convolve(signal[:n], taps)
 
 
 CALLS = {"conv1d": _conv1d, "conv2d": _conv2d, "signal.convolve": _convolve}
 
 
-class NewShape:
+class NewShape(Ready):
     """Each call has another length than those before."""
 
     params = (list(CALLS),)
     param_names = ("call",)
-    rounds = 3
-    call = None
+    length = LONGEST
 
-    def setup(self, name):
-        if self.call is None:
-            try:
-                self.call = CALLS[name](np.ones((1, 16, 5, LONGEST), np.float32), np.ones(LONGEST))
-            except ImportError as missing:
-                raise NotImplementedError("this commit has no such function") from missing
-            fastconv.set_num_threads(1)
-            self.length = LONGEST
+    def parts(self, name):
+        return CALLS[name](), (), {}
 
     def time_call(self, name):
         self.length = self.length - 1 if self.length > SHORTEST else LONGEST
