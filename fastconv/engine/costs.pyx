@@ -79,6 +79,11 @@ cdef int sizes(Py_ssize_t n, double *found) noexcept nogil:
     return count
 
 
+cpdef bint whole_lines(double columns, int size) noexcept nogil:
+    """Whether rows of so many elements of so many bytes are whole cache lines."""
+    return <Py_ssize_t> columns * size % 64 == 0
+
+
 cpdef double filled(double positions, int height, int lanes) noexcept nogil:
     """Vectors of positions; the last counts for less if the few it has are multiplied alone."""
     cdef double whole = down(positions / lanes)
@@ -280,7 +285,7 @@ cdef class Costs:
                 store += 2 * kept * splits
             elif step.stores:
                 vectors = filled(positions, step.height, self.lanes)
-            weights = step.outputs * step.taps * self.size
+            weights = step.groups * step.outputs * step.taps * self.size
             # What the cache does not hold comes from afar for each tile: much of it, too late.
             if weights > BUDGET:
                 cost.multiply += weights / 24
@@ -374,7 +379,7 @@ cdef class Costs:
             and self.grid[1] > 1
             and self.halo[2] == 0
             and self.tapped
-            and <Py_ssize_t> x * self.size % 64 == 0
+            and whole_lines(x, self.size)
         )
 
     cdef double packing(self) noexcept nogil:

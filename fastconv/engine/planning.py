@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastconv.engine._costs import NEAR_TILES, Costs, by_rows
+from fastconv.engine._costs import NEAR_TILES, Costs, by_rows, whole_lines
 from fastconv.engine.dispatch import kernels
 
 
@@ -278,17 +278,12 @@ def _lay_outs(problem):
     ]
     ways = [dense] if far == dense else [dense, far]
     _, y, x = problem.grid
-    pays = 16 * far[2].halo > x or (y > 1 and whole_lines(x, problem))
+    pays = 16 * far[2].halo > x or (y > 1 and whole_lines(x, problem.dtype.itemsize))
     if far[2].halo and pays and problem.steps[0].outputs > 8:
         # Rows without a halo: more is laid out, and no positions between rows are computed, nor
         # does a vector cross from one cache line into the next where rows are whole ones.
         ways.append([*far[:2], axis(problem, 2, apart=True)])
     return ways
-
-
-def whole_lines(columns, problem):
-    """Whether rows of so many elements are whole cache lines."""
-    return columns * problem.dtype.itemsize % 64 == 0
 
 
 def rows_in_turn(problem):
