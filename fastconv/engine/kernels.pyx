@@ -212,6 +212,8 @@ cdef void run_pointwise(
             if near:
                 gather(own, height * size, weights_of(operands, step, tile.group, m), table, k,
                        taps, step, height, kind)
+                # Those of the next block come from memory meanwhile.
+                upcoming.weights = weights_of(operands, step, tile.group, m + height) - own
             else:
                 weights = &packed[step.packed + (first * step.taps + k * height) * size]
             bias = &memory[step.bias + first * size]
@@ -375,7 +377,7 @@ cdef void run_apart(
     cdef Upcoming upcoming
     kept.vectors = &memory[scratch + step.positions]
     kept.offsets = &table[step.column_offsets]
-    upcoming.rows = 0
+    upcoming.left = 0
     band.rows_z = 1
     for s in range(step.parts):
         if step.parts > 1:
@@ -402,8 +404,7 @@ cdef void run_apart(
                         (tile.group * step.channels + m) * step.taps
                         + (start * kernel + t * channels) * height)
                     # Those of the next block, which may come from afar.
-                    upcoming.at = weights + height * step.taps * size
-                    upcoming.left = channels * height * size // LINE + 1
+                    upcoming.weights = height * step.taps * size
                     multiply_positions(
                         laid, &table[step.offsets], channels if t >= 0 else 0, weights,
                         &memory[step.bias + (tile.group * step.channels + m) * size],
@@ -634,6 +635,7 @@ cdef void look_ahead(
     """
     cdef Tile tile
     upcoming.left = 0
+    upcoming.weights = WEIGHTS_AHEAD
     if passes[0].form != DIRECT and passes[0].form != POINTWISE:
         return
     if (passes[0].taps != plan.channels

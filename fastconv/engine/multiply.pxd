@@ -18,6 +18,14 @@ cdef inline void next_row(Upcoming *upcoming) noexcept nogil:
     upcoming.at = upcoming.start + upcoming.y * upcoming.row
 
 
+cdef inline Py_ssize_t weights_ahead(const Upcoming *upcoming) noexcept nogil:
+    """How far from the weights of a tap those are that are fetched beside it.
+
+    The hardware follows them, too, but stops at the end of each page.
+    """
+    return WEIGHTS_AHEAD if upcoming == NULL else upcoming.weights
+
+
 cdef inline void multiply(
     const char *source, const Py_ssize_t *offsets, Py_ssize_t taps,
     const char *weights, const char *bias, char *target, Py_ssize_t pitch, Py_ssize_t runs,
@@ -28,7 +36,7 @@ cdef inline void multiply(
 
     From run to run it is `from_run` bytes. Sums begin with the bias or, to resume, with what the
     target holds. What is loaded may be kept, `to_tap` bytes from tap to tap. Meanwhile what is
-    ahead is fetched into the second-level cache, a cache line beside each tap.
+    ahead is fetched into the second-level cache, a cache line beside each tap; then weights are.
 
     Everything but the loops over runs and taps unrolls. Being inside the loop over runs
     is what lets GCC keep `sums` in registers from its first line to its last.
@@ -40,10 +48,11 @@ cdef inline void multiply(
     cdef int i, j
     cdef const char *at
     cdef const char *weight
-    # The next line to be fetched, and how many of its row are left; 0 bytes on if none is.
-    cdef const char *far = weights
+    cdef Py_ssize_t bytes = <int> sizeof(rows) * LANE_BYTES(w[0])
+    # What is fetched next, and how many lines of its row are left: none if it is weights.
+    cdef const char *far
+    cdef Py_ssize_t line = bytes
     cdef Py_ssize_t left = 0
-    cdef Py_ssize_t line = 0
     if upcoming != NULL and upcoming.left:
         far = upcoming.at
         left = upcoming.left
@@ -59,6 +68,9 @@ cdef inline void multiply(
                 for j in range(WIDTH_OF(sizeof(rows), sizeof(span))):
                     sums[i][j] = w[i]
         weight = weights
+        if left <= 0:
+            left = 0
+            far = weights + weights_ahead(upcoming)
         for k in range(taps):
             at = source + offsets[k + AHEAD]
             for j in range(WIDTH_OF(sizeof(rows), sizeof(span))):
@@ -70,7 +82,9 @@ cdef inline void multiply(
                 next_row(upcoming)
                 far = upcoming.at
                 left = upcoming.left
-                line = LINE if left else 0
+                if not left:
+                    far = weight + weights_ahead(upcoming)
+                    line = bytes
             at = source + offsets[k]
             for j in range(WIDTH_OF(sizeof(rows), sizeof(span))):
                 LOAD(x[j], at + j * VECTOR_BYTES)
@@ -82,13 +96,13 @@ cdef inline void multiply(
                 BROADCAST(w[i], weight + i * LANE_BYTES(w[0]))
                 for j in range(WIDTH_OF(sizeof(rows), sizeof(span))):
                     sums[i][j] = sums[i][j] + w[i] * x[j]
-            weight += <int> sizeof(rows) * LANE_BYTES(w[0])
+            weight += bytes
         for i in range(<int> sizeof(rows)):
             for j in range(WIDTH_OF(sizeof(rows), sizeof(span))):
                 STORE(target + i * pitch + j * VECTOR_BYTES, sums[i][j])
         source += from_run
         target += VECTOR_BYTES * WIDTH_OF(sizeof(rows), sizeof(span))
-    if line:
+    if left > 0:
         upcoming.at = far
         upcoming.left = left
 
@@ -144,7 +158,7 @@ cdef inline multiply_t pair_of(int height, vector *_) noexcept nogil:
 cdef inline void multiply_few(
     const char *source, const Py_ssize_t *offsets, Py_ssize_t taps,
     const char *weights, const char *bias, char *target, Py_ssize_t pitch, int height,
-    bint resume, rows *_,
+    bint resume, Py_ssize_t ahead, rows *_,
 ) noexcept nogil:
     """As many positions as `rows` has: a vector of sums, over the output channels, for each.
 
@@ -169,6 +183,7 @@ cdef inline void multiply_few(
         for k in range(taps):
             at = source + offsets[k + AHEAD]
             PREFETCH(at)
+            PREFETCH_FAR(weights + ahead)
             at = source + offsets[k]
             LOAD_PART(w[0], weights, valid)
             for i in range(<int> sizeof(rows)):
@@ -186,7 +201,7 @@ cdef inline void multiply_beside(
     const char *source, const Py_ssize_t *offsets, Py_ssize_t taps, const char *weights,
     const char *bias, char *target, Py_ssize_t pitch, Py_ssize_t runs, Py_ssize_t from_run,
     char *kept, Py_ssize_t to_tap, const char *few, const Py_ssize_t *few_offsets,
-    char *few_target, bint resume, rows *_,
+    char *few_target, bint resume, Py_ssize_t ahead, rows *_,
 ) noexcept nogil:
     """The wide register tile and, beside each run, one of the last few positions.
 
@@ -220,6 +235,7 @@ cdef inline void multiply_beside(
             at = source + offsets[k + AHEAD]
             for j in range(VECTORS(sizeof(rows))):
                 PREFETCH(at + j * VECTOR_BYTES)
+            PREFETCH_FAR(weight + ahead)
             at = source + offsets[k]
             for j in range(VECTORS(sizeof(rows))):
                 LOAD(x[j], at + j * VECTOR_BYTES)
@@ -249,7 +265,7 @@ cdef inline void multiply_beside(
 
 ctypedef void (*few_t)(
     const char *, const Py_ssize_t *, Py_ssize_t, const char *, const char *, char *, Py_ssize_t,
-    int, bint, void *,
+    int, bint, Py_ssize_t, void *,
 ) noexcept nogil
 
 
@@ -299,6 +315,7 @@ cdef inline void multiply_positions(
     cdef Py_ssize_t to_tap = most * VECTOR_BYTES
     cdef bint again = keep != NULL and keep.again
     cdef char *kept = NULL
+    cdef Py_ssize_t ahead = weights_ahead(upcoming)
     cdef Py_ssize_t runs[3]
     cdef multiply_t tile
     cdef Py_ssize_t from_run, done
@@ -332,11 +349,11 @@ cdef inline void multiply_positions(
             if height == 7:
                 multiply_beside(source, places, taps, weights, bias, target, pitch, done, from_run,
                                 kept, to_tap, last, offsets, target + (last - start), resume,
-                                <rows7 *> NULL)
+                                ahead, <rows7 *> NULL)
             else:
                 multiply_beside(source, places, taps, weights, bias, target, pitch, done, from_run,
                                 kept, to_tap, last, offsets, target + (last - start), resume,
-                                <rows8 *> NULL)
+                                ahead, <rows8 *> NULL)
             runs[0] -= done
             few = False
         else:
@@ -355,7 +372,7 @@ cdef inline void multiply_positions(
         if kept != NULL:
             kept += done * taps * to_tap
     if few:
-        few_of(left)(last, offsets, taps, weights, bias, target, pitch, height, resume, NULL)
+        few_of(left)(last, offsets, taps, weights, bias, target, pitch, height, resume, ahead, NULL)
 
 
 # ---- Bands --------------------------------------------------------------------------

@@ -51,10 +51,11 @@ cdef struct Tile:
 
 # What a thread will read next: cache lines along rows, `height` of each channel; channels are
 # `channel` bytes apart. The next line is `at`, so many of its row are left, and rows after it.
+# And so many bytes from the weights of a tap are those to be fetched beside it.
 cdef struct Upcoming:
     const char *at
     const char *start
-    Py_ssize_t left, lines, rows, y, height, row, channel
+    Py_ssize_t left, lines, rows, y, height, row, channel, weights
 
 # The vectors of a tile, as a register tile loads them: where they are to be kept or, again, are;
 # then offsets from tap to tap.

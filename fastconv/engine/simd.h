@@ -39,8 +39,9 @@ typedef vd vdu __attribute__((aligned(1), may_alias));
 #define PREFETCH(p) __builtin_prefetch((p), 0, 3)
 #define AHEAD 8
 #define LINE 64
-/* Into the second one, what is wanted later. */
+/* Into the second one, what is wanted later: of weights, so many bytes. */
 #define PREFETCH_FAR(p) __builtin_prefetch((p), 0, 2)
+#define WEIGHTS_AHEAD 2048
 
 /* v = memory; memory = v; v = the element at p in every lane. */
 #define LOAD(v, p) ((v) = *(const UNALIGNED(v) *)(p))

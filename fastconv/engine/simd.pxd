@@ -41,7 +41,7 @@ cdef extern from "simd.h" nogil:
     int WIDTH_OF(int rows, int span_size)
     const int MAX_ROWS, MAX_VECTORS, MAX_LANES, ROWS_LIMIT, TALLEST_ROWS
     const bint MASKS
-    const int AHEAD, LINE, VECTOR_BYTES, BAND, BAND_VECTORS
+    const int AHEAD, WEIGHTS_AHEAD, LINE, VECTOR_BYTES, BAND, BAND_VECTORS
 
     ctypedef unsigned long long arithmetic
     arithmetic begin_arithmetic()
