@@ -47,9 +47,9 @@ NEAR_INPUTS, NEAR_BYTES = 512, 7 * SCRATCH_BUDGET // 4
 #: So many positions are worth weights in an order that takes longer to make; register tiles for
 #: fewer have rows whose weights are soon in order, and room for a position beside.
 MANY_POSITIONS, ROWS_OF_FEW = 128, 8
-#: Blocks of output channels that are worth keeping what the first of them reads; and input channels
-#: that are not too many for it.
-FEWEST_AGAIN, MOST_KEPT = 3, 1 << 13
+#: Blocks of output channels that are worth keeping what the first of them reads, and where input
+#: channels are all on the same lines of the cache; and input channels that are not too many for it.
+FEWEST_AGAIN, FEWEST_ON_LINES, MOST_KEPT = 3, 2, 1 << 13
 #: Bytes of a position's input channels that are read and kept at a time.
 KEPT_BYTES = 1 << 12
 #: How much more than the positions there are vectors may hold.
@@ -284,11 +284,17 @@ def _is_pointwise(problem):
         return False
     if step.outputs <= FEW_OUTPUTS:
         return True
-    keeps = step.outputs > (FEWEST_AGAIN - 1) * kernels.ROWS and step.inputs <= MOST_KEPT
+    again = _fewest_again(problem)
+    keeps = step.outputs > (again - 1) * kernels.ROWS and step.inputs <= MOST_KEPT
     near = step.inputs <= NEAR_INPUTS or step.inputs * channel <= NEAR_BYTES
     return filled(width, ROWS_OF_FEW, lanes) * lanes <= MOST_EMPTY * width and (
         keeps or (near and channel % PAGE != 0)
     )
+
+
+def _fewest_again(problem):
+    """Blocks of output channels that are worth keeping what the first of them reads."""
+    return FEWEST_AGAIN if problem.in_strides[2] % PAGE else FEWEST_ON_LINES
 
 
 def _pointwise(problem, threads, packed):
@@ -315,7 +321,7 @@ def _pointwise(problem, threads, packed):
     keeps = (
         step.outputs > FEW_OUTPUTS
         and step.inputs <= MOST_KEPT
-        and blocks >= chunks * FEWEST_AGAIN
+        and blocks >= chunks * _fewest_again(problem)
         and kernels.vectors(step.outputs // blocks) * kernels.VECTOR // size == run
     )
     # Half of it is for the tile that is fetched meanwhile.
