@@ -185,6 +185,18 @@ def test_many_tiles(rng, input, weight, options, values, dtype):
     check("conv_transpose", x, w, exact=values is whole, **options)
 
 
+@each_dtype
+def test_rows_of_one_element(rng, dtype):
+    """Their stride says nothing of where the next row is."""
+    for inputs, outputs in [(1, 40), (72, 12)]:
+        x = whole(rng, 1, inputs, 3, 4, 1, dtype=dtype)
+        w = whole(rng, inputs, outputs, 2, 2, 1, dtype=dtype)
+        check("conv_transpose3d", x, w, stride=(2, 1, 3), exact=True)
+        out = np.zeros((1, outputs, 6, 3, 5), dtype).swapaxes(-1, -2)[..., :1]
+        check("conv_transpose3d", x, w, stride=(2, 1, 3), exact=True, out=out)
+        assert np.count_nonzero(root(out)) == np.count_nonzero(out)
+
+
 # Views
 
 

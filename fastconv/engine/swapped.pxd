@@ -136,8 +136,10 @@ cdef inline void store_turned(
     cdef Py_ssize_t j, k, left
     cdef int height
     cdef char *target
-    # Whether positions follow each other in the output.
-    cdef bint in_turn = columns == row_length and step.out_y == row_length * size
+    # Whether positions follow each other in the output. (Rows of one do that by themselves, but
+    # not what out_x is then.)
+    cdef bint in_turn = (columns == row_length and step.out_x == size
+                         and step.out_y == row_length * size)
     while i < count:
         left = count - i if in_turn else columns - i % row_length
         if left <= 0:
