@@ -186,6 +186,32 @@ def test_many_tiles(rng, input, weight, options, values, dtype):
 
 
 @each_dtype
+@pytest.mark.parametrize("kernel", [(2, 2), (4, 4), (3, 5), (16,), (40,), (2, 3, 3)])
+@pytest.mark.parametrize("groups", [1, 2])
+def test_few_positions(rng, groups, kernel, dtype):
+    """Phases whose weights are transposed together: of few inputs or many, in any number."""
+    sizes = (3, 3, 1)[: len(kernel)]
+    swapped = 0
+    for inputs, outputs in [(1, 40), (3, 2), (70, 9), (50, 130)]:
+        x = whole(rng, 2, groups * inputs, *sizes, dtype=dtype)
+        w = whole(rng, groups * inputs, outputs, *kernel, dtype=dtype)
+        options = {"stride": 2, "groups": groups}
+        y = check("conv_transpose", x, w, exact=True, **options)
+        swapped += "swapped" in fastconv.explain(fastconv.conv_transpose, x, w, **options).method
+        np.testing.assert_array_equal(fastconv.conv_transpose(x, fastconv.pack(w), **options), y)
+        # What does not lie in one piece is not transposed.
+        turned = np.moveaxis(np.moveaxis(w, 1, -1).copy(), -1, 1)
+        check("conv_transpose", x, turned, exact=True, **options)
+        w.flat[-1] = np.inf
+        np.testing.assert_array_equal(
+            fastconv.conv_transpose(x, w, **options),
+            fastconv.conv_transpose(x, fastconv.pack(w), **options),
+        )
+    # Narrower vectors are filled by fewer positions.
+    assert swapped or fastconv.show_config(mode="dicts")["simd"]["chosen"] != "v4"
+
+
+@each_dtype
 def test_rows_of_one_element(rng, dtype):
     """Their stride says nothing of where the next row is."""
     for inputs, outputs in [(1, 40), (72, 12)]:

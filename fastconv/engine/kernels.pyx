@@ -73,7 +73,7 @@ from fastconv.engine.simd cimport *
 from fastconv.engine.store cimport bands_to_output, convert, multiply_to_output, store_panel
 from fastconv.engine.swapped cimport run_swapped
 from fastconv.engine.weights cimport (
-    gather, lay_biases, pack_block, transform_block, weights_of,
+    gather, lay_biases, pack_block, pack_phases, transform_block, weights_of,
 )
 from fastconv.engine.windows cimport (
     Division, byte, bytes_across, bytes_of_plane, divides, means_of_line,
@@ -91,6 +91,9 @@ cdef extern from "openmp.h" nogil:
 # The most operands that a call has: an input, weights, a bias.
 cdef enum:
     OPERANDS = 8
+# Bytes of weights, transposed for all phases, that the first-level cache holds beside others.
+cdef enum:
+    PHASES_BYTES = 1 << 14
 
 
 # ---- A pass in one tile --------------------------------------------------------------
@@ -749,11 +752,23 @@ cdef void run_tile(
 
 # ---- The whole ----------------------------------------------------------------------
 
-cdef Py_ssize_t weight_blocks(const Plan *plan, const Pass *passes) noexcept nogil:
+cdef Py_ssize_t phases_together(const Plan *plan, const Pass *passes) noexcept nogil:
+    """Of how many input channels all phases are packed at a time; 0 if each is on its own."""
+    cdef Py_ssize_t room = min(plan.scratch_size - plan.layout, PHASES_BYTES)
+    if passes.phases == 0:
+        return 0
+    return room // (passes.phases * TURNED_VECTORS(passes.height) * VECTOR_BYTES)
+
+
+cdef Py_ssize_t weight_parts(const Plan *plan, const Pass *passes) noexcept nogil:
+    """In how many parts weights are packed: blocks of the outputs or, of phases, some inputs."""
+    cdef Py_ssize_t together = phases_together(plan, passes)
     cdef Py_ssize_t blocks = 0
-    cdef Py_ssize_t i
-    for i in range(plan.passes):
-        blocks += plan.groups * passes[i].groups * passes[i].blocks
+    cdef Py_ssize_t s
+    if together:
+        return plan.groups * ((plan.channels + together - 1) // together)
+    for s in range(plan.passes):
+        blocks += plan.groups * passes[s].groups * passes[s].blocks
     return blocks
 
 
@@ -761,13 +776,20 @@ cdef void pack(
     Py_ssize_t index, Memory memory, Memory packed, Py_ssize_t scratch, Table table,
     const char **operands, const Plan *plan, const Pass *passes, real *kind,
 ) noexcept nogil:
-    """Block `index` of the blocks of all passes."""
-    cdef Py_ssize_t s, blocks
+    """Part `index` of the weights of all passes."""
+    cdef Py_ssize_t together = phases_together(plan, passes)
+    cdef char *own = &memory[scratch + plan.layout]
+    cdef Py_ssize_t s, blocks, first
+    if together:
+        blocks = (plan.channels + together - 1) // together
+        first = index % blocks * together
+        pack_phases(index // blocks, first, min(together, plan.channels - first), packed, own,
+                    table, operands, plan, passes, kind)
+        return
     for s in range(plan.passes):
         blocks = plan.groups * passes[s].groups * passes[s].blocks
         if index < blocks:
-            pack_block(index, packed, &memory[scratch + plan.layout], table, operands, plan,
-                       passes + s, kind)
+            pack_block(index, packed, own, table, operands, plan, passes + s, kind)
             return
         index -= blocks
 
@@ -776,7 +798,7 @@ cdef void pack_all(
     Memory memory, Memory packed, Table table, const char **operands, const Plan *plan,
     const Pass *passes, int threads, real *kind,
 ) noexcept nogil:
-    cdef Py_ssize_t blocks = weight_blocks(plan, passes)
+    cdef Py_ssize_t blocks = weight_parts(plan, passes)
     cdef Py_ssize_t i
     cdef arithmetic before = 0
     if threads == 1:
@@ -827,9 +849,10 @@ cdef void run_all(
     cdef Worker *worker
     cdef arithmetic before = begin_arithmetic()
     if not prepared and not passes[0].near:
-        blocks = weight_blocks(plan, passes)
-    if passes[0].apart and blocks:
-        packed[passes[0].infinite] = 0
+        blocks = weight_parts(plan, passes)
+    for i in range(plan.passes if blocks else 0):
+        if passes[i].apart:
+            packed[passes[i].infinite] = 0
     if passes[0].form == WINOGRAD:
         memset(&memory[plan.flags], 0, plan.images)
     for i in range(plan.passes):

@@ -23,7 +23,8 @@ cdef struct Plan:
 
 cdef struct Pass:
     Py_ssize_t groups, planes, channels, taps, blocks
-    Py_ssize_t operand, weight_outer, weight_inner, weight_channel, gather, contiguous
+    Py_ssize_t operand, weight_outer, weight_inner, weight_channel, weight_input
+    Py_ssize_t gather, contiguous, phases
     Py_ssize_t packed, near
     Py_ssize_t bias_operand, bias_stride, bias_each, bias
     Py_ssize_t source, source_group, source_plane, source_z, source_channel, offsets

@@ -84,8 +84,10 @@ class Pass(NamedTuple):
     weight_outer: int = 0
     weight_inner: int = 0
     weight_channel: int = 0
+    weight_input: int = 0
     gather: int = 0
     contiguous: bool = False
+    phases: int = 0
     packed: int = -1
     near: bool = False
     bias_operand: int = -1
@@ -155,6 +157,7 @@ class Pass(NamedTuple):
             weight_outer=step.strides[0],
             weight_inner=step.strides[1],
             weight_channel=step.strides[2],
+            weight_input=step.strides[3],
             bias_operand=-1 if step.bias is None else step.bias,
             bias_stride=step.bias_stride,
             bias_each=step.bias_each,
@@ -472,6 +475,7 @@ def tiled(problem, threads, packed):
     biases = weights = 0
     tiles = problem.images * math.prod(-(-g // t) for g, t in zip(problem.grid, tile, strict=True))
     line = _is_line(problem)
+    phases = _phases(problem) if height else 0
     passes = []
     for step in problem.steps:
         taps = step.inputs * len(step.taps)
@@ -519,7 +523,8 @@ def tiled(problem, threads, packed):
                 gather=len(table) + len(places),
                 contiguous=contiguous,
                 packed=-1 if in_place else weights,
-                near=height > 0 and tiles <= NEAR_TILES,
+                phases=phases,
+                near=height > 0 and tiles <= NEAR_TILES and not phases,
                 bias=biases,
                 source=source.start,
                 source_group=step.inputs * source.channel,
@@ -677,6 +682,26 @@ def gathered(step):
     """Where the weights of an output lie: of each input channel, one after the other."""
     inputs = np.arange(step.inputs)[:, None]
     return (inputs * step.strides[3] + np.array(step.gather, np.intp)).ravel().tolist()
+
+
+def _phases(problem):
+    """The elements of a kernel that lies in one piece and all steps have taps of; 0 if not so."""
+    first, *others = problem.steps
+    size = problem.dtype.itemsize
+    kernel = first.strides[2] // size
+    shared = first.operand, first.outputs, first.strides
+    if (
+        not others
+        or not first.outputs > 1
+        or not first.inputs
+        or any((step.operand, step.outputs, step.strides) != shared for step in others)
+        or kernel * size != first.strides[2]
+        or not {place for step in problem.steps for place in step.gather}.issubset(
+            range(0, kernel * size, size)
+        )
+    ):
+        return 0
+    return kernel
 
 
 def _strips(stride, step, offsets, channel, pitch, size, start):

@@ -70,6 +70,32 @@ cdef inline void transpose_half(
         target += LANES(a[0]) // 2 * VECTOR_BYTES
 
 
+cdef inline void transpose_any(
+    char *target, Py_ssize_t target_pitch, const char *source, Py_ssize_t source_pitch,
+    Py_ssize_t columns, Py_ssize_t height, vector *_,
+) noexcept nogil:
+    """Columns of so many rows, however many, become rows of whole vectors."""
+    cdef vector a[MAX_LANES]
+    cdef Py_ssize_t size = LANE_BYTES(a[0])
+    cdef Py_ssize_t t, width
+    cdef const char *last
+    cdef int i
+    while height > 0:
+        last = source + (min(height, LANES(a[0])) - 1) * source_pitch
+        for t in range((columns + LANES(a[0]) - 1) // LANES(a[0])):
+            width = min(LANES(a[0]), columns - t * LANES(a[0]))
+            for i in range(LANES(a[0])):
+                LOAD_PART(a[i], (source + i * source_pitch if i < height else last)
+                          + t * VECTOR_BYTES, width * size)
+            turn(a)
+            for i in range(LANES(a[0])):
+                if i < width:
+                    STORE(target + (t * LANES(a[0]) + i) * target_pitch, a[i])
+        height -= LANES(a[0])
+        source += LANES(a[0]) * source_pitch
+        target += VECTOR_BYTES
+
+
 cdef inline void gather(
     char *target, Py_ssize_t pitch, const char *source, Table table, Py_ssize_t first,
     Py_ssize_t taps, const Pass *step, Py_ssize_t height, real *_,
@@ -245,3 +271,46 @@ cdef inline void pack_block(
         return
     transform_block(&weights[step.packed + transformed(step, index, first, size)], scratch, table,
                     operands, step, group, m, height, kind)
+
+
+cdef inline void pack_phases(
+    Py_ssize_t group, Py_ssize_t first, Py_ssize_t count, Memory weights, char *turned,
+    Table table, const char **operands, const Plan *plan, const Pass *passes, real *kind,
+) noexcept nogil:
+    """The weights of all phases, swapped passes with a kernel in one piece, of some input channels.
+
+    Vectors of the outputs by vectors of them it is transposed, and each phase has its taps of that.
+    """
+    cdef Py_ssize_t size = sizeof(real)
+    cdef Py_ssize_t pitch = TURNED_VECTORS(passes.height) * VECTOR_BYTES
+    cdef Py_ssize_t b, m, height, c, s, t, taps
+    cdef const Pass *step
+    cdef const char *source
+    cdef const char *tap
+    cdef char *target
+    for b in range(passes.blocks):
+        m = b * pitch // size
+        height = min(pitch // size, passes.channels - m)
+        source = weights_of(operands, passes, group, m) + first * passes.weight_input
+        for c in range(count):
+            if real is double:
+                transpose_any(turned + c * passes.phases * pitch, pitch, source,
+                              passes.weight_channel, passes.phases, height, <vd *> NULL)
+            else:
+                transpose_any(turned + c * passes.phases * pitch, pitch, source,
+                              passes.weight_channel, passes.phases, height, <vf *> NULL)
+            source += passes.weight_input
+        for s in range(plan.passes):
+            step = passes + s
+            taps = step.taps // plan.channels
+            target = &weights[step.packed] + (
+                (group * passes.blocks + b) * step.taps + first * taps) * pitch
+            memset(target, 0, count * taps * pitch)
+            for c in range(count):
+                for t in range(taps):
+                    tap = turned + (c * passes.phases + table[step.gather + t] // size) * pitch
+                    copy(target, tap, height * size)
+                    target += pitch
+            taps *= count * pitch
+            if step.apart and not is_finite(target - taps, taps // VECTOR_BYTES, kind):
+                weights[step.infinite] = 1
