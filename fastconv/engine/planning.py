@@ -685,23 +685,24 @@ def gathered(step):
 
 
 def _phases(problem):
-    """The elements of a kernel that lies in one piece and all steps have taps of; 0 if not so."""
+    """The elements from the first to the last of a kernel that all steps have taps of; or 0.
+
+    Where one lies in pieces, or these are far apart, each step had better pick its own.
+    """
     first, *others = problem.steps
     size = problem.dtype.itemsize
-    kernel = first.strides[2] // size
     shared = first.operand, first.outputs, first.strides
+    places = [place for step in problem.steps for place in step.gather]
     if (
         not others
-        or not first.outputs > 1
         or not first.inputs
         or any((step.operand, step.outputs, step.strides) != shared for step in others)
-        or kernel * size != first.strides[2]
-        or not {place for step in problem.steps for place in step.gather}.issubset(
-            range(0, kernel * size, size)
-        )
+        or min(places) < 0
+        or any(place % size for place in places)
+        or max(places) >= 2 * len(places) * size
     ):
         return 0
-    return kernel
+    return max(places) // size + 1
 
 
 def _strips(stride, step, offsets, channel, pitch, size, start):

@@ -136,8 +136,7 @@ cdef inline void store_turned(
     cdef Py_ssize_t j, k, left
     cdef int height
     cdef char *target
-    # Whether positions follow each other in the output. (Rows of one do that by themselves, but
-    # not what out_x is then.)
+    # Whether positions follow each other in the output. The stride within a row of one may be any.
     cdef bint in_turn = (columns == row_length and step.out_x == size
                          and step.out_y == row_length * size)
     while i < count:

@@ -277,9 +277,10 @@ cdef inline void pack_phases(
     Py_ssize_t group, Py_ssize_t first, Py_ssize_t count, Memory weights, char *turned,
     Table table, const char **operands, const Plan *plan, const Pass *passes, real *kind,
 ) noexcept nogil:
-    """The weights of all phases, swapped passes with a kernel in one piece, of some input channels.
+    """The weights of all phases, which are swapped passes, from some of the input channels.
 
-    Vectors of the outputs by vectors of them it is transposed, and each phase has its taps of that.
+    What lies between the first and the last element of a kernel is transposed, for vectors of the
+    outputs; each phase has its taps of that.
     """
     cdef Py_ssize_t size = sizeof(real)
     cdef Py_ssize_t pitch = TURNED_VECTORS(passes.height) * VECTOR_BYTES
