@@ -21,7 +21,7 @@ C. **Multiply.** A *pass* computes, for all its output channels m and positions 
    with a register tile of some rows m by a few vectors of p. Positions run on from one
    row of scratch into the next; what falls between two rows is computed and dropped.
    Where a pass is a linear map at each position, what the next tile will see of the input is
-   fetched into the cache meanwhile.
+   fetched into the cache meanwhile; then, as by all others, weights are.
 D. **Store.** The last pass writes to the output, whatever its strides; earlier passes
    write to a second scratch of the same pitch, where the next pass finds its input.
    So separable and flattened convolutions are chains of passes, and the phases of a

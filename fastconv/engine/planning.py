@@ -695,7 +695,6 @@ def _phases(problem):
     places = [place for step in problem.steps for place in step.gather]
     if (
         not others
-        or not first.inputs
         or any((step.operand, step.outputs, step.strides) != shared for step in others)
         or min(places) < 0
         or any(place % size for place in places)
