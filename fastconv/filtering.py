@@ -66,8 +66,8 @@ class Single(NamedTuple):
     names: tuple[str, ...]
     weights: tuple[NDArray[Any], ...]
     parameters: tuple[Any, ...]
-    #: In which order the engine has the axes of arrays.
-    axes: list[int]
+    #: In which order the engine has the axes of arrays, if in another one.
+    axes: list[int] | None
     #: To compute in, and of the result.
     dtype: np.dtype[Any]
     stored: np.dtype[Any]
@@ -81,8 +81,9 @@ class Single(NamedTuple):
         given, into = array, result
         if self.shape is not None:
             given, into = given.reshape(self.shape), into.reshape(self.shape)
-        operands = given.transpose(self.axes), *self.weights
-        into = into.transpose(self.axes)
+        if self.axes is not None:
+            given, into = given.transpose(self.axes), into.transpose(self.axes)
+        operands = given, *self.weights
         call(self.describe, self.names, operands, self.parameters, into, self.method, self.dtype)
         return result
 
@@ -95,6 +96,11 @@ def _long_last(shape):
     long = [axis for axis, n in enumerate(shape) if n >= _NARROW]
     last = long[-1] if long else len(shape) - 1
     return [*range(last), *range(last + 1, len(shape)), last]
+
+
+def _other(axes):
+    """An order of axes, or None if it is that of the array."""
+    return None if axes == sorted(axes) else axes
 
 
 def line(array, weights, axis, pads, border, fill, out, dilation=1, bias=None, remember=None):
@@ -131,14 +137,18 @@ def _line(shape, axis, contiguous, operands, parameters, stored):
         before, after = math.prod(shape[:axis]), math.prod(shape[axis + 1 :])
         outer = () if before == 1 < after else (before,)
         inner = () if after == 1 else (after,)
-        taken = *outer, -1, *inner
-        shape, axis = (*outer, shape[axis], *inner), len(outer)
+        flat = *outer, shape[axis], *inner
+        if flat != shape:
+            taken = *outer, -1, *inner
+        shape, axis = flat, len(outer)
     if len(shape) > 3:
         return None
     axes = _long_last(shape)
     parameters = axes.index(axis), *parameters
     dtype = operands[0].dtype
-    return Single(problems.line, _NAMES, operands, parameters, axes, dtype, stored, "auto", taken)
+    return Single(
+        problems.line, _NAMES, operands, parameters, _other(axes), dtype, stored, "auto", taken
+    )
 
 
 def _add_fill(result, weights, axis, pads, fill):
@@ -281,7 +291,7 @@ def _chain(shape, passes, dtype, stored, fill):
     pads = tuple([pads for *_, pads, _ in chained])
     parameters = pads, border, _kept(stored, dtype), beside
     names = _LINES[: len(weights) + 1]
-    return Single(problems.lines, names, weights, parameters, axes, dtype, stored)
+    return Single(problems.lines, names, weights, parameters, _other(axes), dtype, stored)
 
 
 # ---- Boxes --------------------------------------------------------------------------
@@ -373,7 +383,7 @@ def planes(array, passes, fill, out):
 
 @functools.lru_cache(maxsize=64)
 def _plane_tables(count, height, width, strides, sizes, dtype, down, along):
-    """The numbers that run_planes takes, and where what is summed up stands.
+    """The numbers that run_planes takes, and what stands in the borders.
 
     Blocks of rows begin with sums of their own, whoever computes them, or there would be other
     bits: so they are not much lower than a window.
@@ -386,7 +396,7 @@ def _plane_tables(count, height, width, strides, sizes, dtype, down, along):
         strides[0], size, strides[0], size, width, height, sizes[0], number, number, down[0][0],
         size, strides[0], size, strides[0], height, width, sizes[1], number, number, along[0][0],
     ]  # fmt: skip
-    return np.array(numbers, np.intp), sources(height, *down), sources(width, *along)
+    return np.array(numbers, np.intp), beyond(height, *down), beyond(width, *along)
 
 
 def _is_single_mean(array, size, fill, out):
@@ -442,13 +452,13 @@ def _by_lines(array, axis, size, pads, border, fill, out, weights=None, symmetry
 def _line_tables(
     shape, group, across, strides, out_strides, size, given, stored, pads, border
 ):  # fmt: skip
-    """The numbers that run_lines takes, and where what is summed up stands."""
+    """The numbers that run_lines takes, and what stands in the border."""
     numbers = [
         strides[group], out_strides[group], shape[group], strides[1], strides[across],
         out_strides[1], out_strides[across], shape[across], shape[1], size,
         kernels.NUMBERS[_name(given)], kernels.NUMBERS[_name(stored)], pads[0],
     ]  # fmt: skip
-    return np.array(numbers, np.intp), sources(shape[1], pads, border)
+    return np.array(numbers, np.intp), beyond(shape[1], pads, border)
 
 
 def _small(dtype, fill):
@@ -535,9 +545,15 @@ def _split(size):
 
 def sources(size, pads, border):
     """Which element of an axis stands at each place of it and its border; -1 is none."""
-    places = np.arange(-pads[0], size + pads[1])
+    before, after = np.split(beyond(size, pads, border), [pads[0]])
+    return np.concatenate([before, np.arange(size), after])
+
+
+def beyond(size, pads, border):
+    """The same of the border alone: so many places before the axis, then those after it."""
+    places = np.concatenate([np.arange(-pads[0], 0), np.arange(size, size + pads[1])])
     if border == "zeros":
-        return np.where((places < 0) | (places >= size), -1, places)
+        return np.full_like(places, -1)
     return geometry.padded_from(places, size, list(geometry.PADDING_MODES).index(border))
 
 
@@ -574,7 +590,7 @@ def kernel(array, weights, pads, border, fill, dtype, out=None, method="auto", r
             sparse, method = False, "direct"
         operands = weights, None
         single = Single(
-            problems.correlation, _NAMES, operands, parameters, axes, dtype, stored, method
+            problems.correlation, _NAMES, operands, parameters, _other(axes), dtype, stored, method
         )
         if remember and not sparse:
             remember(single)
@@ -837,7 +853,8 @@ def _ordered(
         pads[-2] = (pads[-2][0], pads[-2][1] + 3 - rows)
         rows = 3
     # Where each row of the array begins that is seen from each plane of the output.
-    *places, last = (sources(n, each, border) for n, each in zip(shape, pads, strict=True))
+    outer_axes = zip(shape[:-1], pads[:-1], strict=True)
+    places = [sources(n, each, border) for n, each in outer_axes]
     starts = np.zeros((*shape[:-2], *outer, places[-1].size), np.intp)
     inside = np.ones(starts.shape, bool)
     for axis, place in enumerate(places):
@@ -868,6 +885,7 @@ def _ordered(
         ],
         np.intp,
     )  # fmt: skip
+    last = beyond(shape[-1], pads[-1], border)
     tables = starts.ravel(), np.ravel(targets), last, offsets, weights.ravel(), quick
     return len(taps), (numbers, *tables)
 

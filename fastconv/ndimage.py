@@ -9,6 +9,7 @@ messages.
 
 from __future__ import annotations
 
+import cmath
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv import correlation, filtering
+from fastconv.engine._calls import filter_key
 from fastconv.originals import original
 
 __all__ = [
@@ -108,24 +110,11 @@ def _again(
     name: str, input: Any, output: Any, *arguments: Any, weights: NDArray[Any] | None = None
 ) -> tuple[_Key, NDArray[Any] | None]:
     """What a call is known by, if it is a plain one, and its result if there was one like it."""
-    if type(input) is not np.ndarray or not input.dtype.isnative:
+    if weights is not None and weights.size > _SMALL:
         return None, None
-    if output is not None and not (
-        type(output) is np.ndarray
-        and output.dtype == input.dtype
-        and output.shape == input.shape
-        and output.flags.c_contiguous
-        and output.flags.behaved
-        and not np.may_share_memory(output, input)
-    ):
+    key = filter_key(name, input, output, arguments, weights)
+    if key is None:
         return None, None
-    if weights is not None:
-        if weights.size > _SMALL:
-            return None, None
-        arguments = *arguments, weights.shape, weights.dtype, weights.tobytes()
-    # 1, 1.0 and True are alike, but SciPy does not take each of them.
-    kinds = [tuple(map(type, a)) if type(a) is tuple else type(a) for a in arguments]
-    key = name, input.shape, input.flags.c_contiguous, input.dtype, arguments, tuple(kinds)
     try:
         single = _singles.get(key)
     except TypeError:
@@ -227,7 +216,7 @@ _FEW_BEYOND_KERNELS = 1 << 17
 _FEW_FOR_GAUSSIAN, _FEW_OTHERS_FOR_GAUSSIAN = 0, 2048
 _FEW_FOR_DIFFERENCE, _FEW_OTHERS_FOR_DIFFERENCE = 0, 3072
 _FEW_FOR_LAPLACE, _FEW_OTHERS_FOR_LAPLACE = 0, 2048
-_FEW_FOR_MEAN, _FEW_OTHERS_FOR_MEAN = 4096, 4096
+_FEW_FOR_MEAN, _FEW_OTHERS_FOR_MEAN = 0, 4096
 #: The same for a single line of running sums, each of which waits for the one before.
 _FEW_FOR_RUNNING_MEAN = 1 << 16
 #: The same for a line, in elements times what each of them takes: its taps and some more.
@@ -1201,9 +1190,7 @@ def _few_finite(input: Any, dtype: DTypeLike | None, size: Any) -> bool:
         return False
     if input.dtype.kind not in "fc":
         return True
-    with np.errstate(over="ignore", invalid="ignore"):
-        squares = np.vdot(input, input)
-        return bool(squares - squares == 0)
+    return cmath.isfinite(np.vdot(input, input))
 
 
 def _averaged(

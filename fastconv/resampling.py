@@ -10,8 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastconv import correlation, problems
+from fastconv import correlation, filtering, problems
 from fastconv.arrays import call
+from fastconv.engine import planning
+from fastconv.engine.dispatch import kernels
+from fastconv.engine.threads import get_num_threads, team_started
 from fastconv.geometry import PADDING_MODES
 from fastconv.originals import array_of, original, scipy_signal
 from fastconv.sums import FLOATS, NAMES
@@ -22,6 +25,11 @@ __all__ = ["resample_poly", "savgol_filter", "sepfir2d", "upfirdn"]
 
 #: Products that SciPy has summed up before the engine has been asked.
 _FEW, _FEW_2D = 4_000, 10_000
+
+#: From how many phases on each output is computed by itself; less are a pass each.
+_PHASES = 4
+#: Elements of scratch for a block of outputs of each phase; and of the line that others see.
+_SCRATCH, _SEEN = 65536, 2048
 
 #: upfirdn's modes that are borders of the engine: NumPy's names.
 _EXTENSIONS = {numpys: ours for ours, numpys in PADDING_MODES.items()}
@@ -94,7 +102,8 @@ def upfirdn(
         and mode in _EXTENSIONS
         and (mode != "constant" or cval == 0)
         and _resamplable(filter_, signal, up, down, axis)
-        and signal.size * filter_.size > _FEW * down
+        # SciPy divides by zero where it reflects a single element.
+        and (signal.size * filter_.size > _FEW * down or signal.shape[axis] == 1)
     ):
         count = ((signal.shape[axis] - 1) * up + filter_.size - 1) // down + 1
         result = _resampled(filter_, signal, up, down, axis, 0, count, _EXTENSIONS[mode])
@@ -119,22 +128,23 @@ def _resampled(
     None if that is not for the engine: short signals, for which a plan takes longer.
     """
     dtype = np.promote_types(np.promote_types(h.dtype, x.dtype), np.float32)
-    if count < 2 * up or dtype.char not in FLOATS or not np.isfinite(h @ h):
+    if dtype.char not in FLOATS or not np.isfinite(h.sum()):
         return None
     axis %= x.ndim
     # The axis between images and what is next to each other.
-    shape = [math.prod(x.shape[:axis]), 1, x.shape[axis]]
-    rest = x.shape[axis + 1 :]
-    if math.prod(rest) > 1:
-        shape.append(math.prod(rest))
+    shape = [math.prod(x.shape[:axis]), x.shape[axis], math.prod(x.shape[axis + 1 :])]
     real = correlation.real_of(dtype)
     parts = [[c.real, c.imag] if c.dtype.kind == "c" else [c] for c in (h, x.reshape(shape))]
     filters, signals = ([p.astype(real, copy=False) for p in part] for part in parts)
-    result = np.empty((*shape[:2], count, *shape[3:]), dtype)
-    parameters = (up, down, offset, count, border)
+    shape[1] = count
+    result = np.empty(shape, dtype)
+    compute = _polyphase if up // math.gcd(up, down) >= _PHASES else _passes
 
-    def part(signal: Any, filter_: Any, out: Any) -> Any:
-        return call(problems.resampled, NAMES, (signal, filter_, None), parameters, out)
+    def part(signal: Any, filter_: Any, out: Any = None) -> Any:
+        if out is None:
+            out = np.empty(shape, real)
+        compute(signal, filter_, out, up, down, offset, border)
+        return out
 
     if dtype.kind != "c":
         part(signals[0], filters[0], result)
@@ -144,9 +154,76 @@ def _resampled(
     else:
         part(signals[0], filters[0], result.real)
         part(signals[0], filters[1], result.imag)
-        result.real -= part(signals[1], filters[1], None)
-        result.imag += part(signals[1], filters[0], None)
-    return result.reshape(*x.shape[:axis], count, *rest)
+        result.real -= part(signals[1], filters[1])
+        result.imag += part(signals[1], filters[0])
+    return result.reshape(*x.shape[:axis], count, *x.shape[axis + 1 :])
+
+
+def _passes(x: Any, h: Any, out: Any, up: int, down: int, offset: int, border: str) -> None:
+    """The same of an array (before, n, after) of real numbers: a pass for each phase."""
+    if x.shape[2] == 1:
+        x, out = x[..., 0], out[..., 0]
+    parameters = (up, down, offset, out.shape[1], border)
+    call(problems.resampled, NAMES, (x[:, None], h, None), parameters, out[:, None])
+
+
+def _polyphase(x: Any, h: Any, out: Any, up: int, down: int, offset: int, border: str) -> None:
+    """The same without a plan, which takes longer the more phases there are."""
+    lanes = kernels.VECTOR // h.itemsize
+    taps = -(-h.size // up)
+    numbers, around, room, across = _phases(
+        x.shape, x.strides, x.dtype, out.shape[1], out.strides, out.dtype, h.size, up, down, offset,
+        border,
+    )  # fmt: skip
+    # Whole vectors of taps, in the order of the signal, for each phase.
+    padded = np.zeros(taps * up, h.dtype)
+    padded[: h.size] = h
+    filters = np.zeros((up, -(-taps // lanes) * lanes), h.dtype)
+    filters[:, :taps] = padded.reshape(taps, up)[::-1].T
+    threads = planning.worth(get_num_threads(), out.size * (taps + 2 * lanes) / lanes)
+    if threads > 1:
+        team_started()
+    kernels.run_phases(
+        x, out, numbers, around, filters, room, across, threads, h.dtype == np.float64
+    )
+
+
+@functools.lru_cache(64)
+def _phases(
+    shape: Any, strides: Any, given: Any, count: int, out_strides: Any, dtype: Any, size: int,
+    up: int, down: int, offset: int, border: str,
+) -> Any:  # fmt: skip
+    """What run_phases takes: numbers, the border, bytes of scratch, whether lines go across."""
+    before, n, after = shape
+    taps = -(-size // up)
+    lanes = kernels.VECTOR // dtype.itemsize
+    common = math.gcd(up, down)
+    apart, stride = up // common, down // common
+    last = ((count - 1) * down + offset) // up
+    pads = max(taps - 1 - offset // up, 0), max(last + 1 - n, 0)
+    across = after >= lanes and given == dtype and strides[2] == out_strides[2] == dtype.itemsize
+    columns = 0 if across else _columns(count, apart, stride, lanes)
+    block = columns * apart or min(max(_SEEN * up // down // lanes, 1) * lanes, _SEEN)
+    row = columns + -(-(taps // stride + 3) // lanes) * lanes
+    numbers = [
+        strides[0], out_strides[0], before, *strides[1:], *out_strides[1:], after, n, taps,
+        kernels.NUMBERS[given.name], kernels.NUMBERS[dtype.name], pads[0], count, block, up, down,
+        offset, *divmod(down, up), taps, -(-taps // lanes) * lanes, size - (taps - 1) * up, apart,
+        stride, columns, row,
+    ]  # fmt: skip
+    elements = block + block * down // up + 1 + taps
+    elements += kernels.PANEL_ROWS * columns + stride * row if columns else 3 * lanes
+    room = -(-elements * dtype.itemsize // 64) * 64
+    return np.array(numbers, np.intp), filtering.beyond(n, pads, border), room, across
+
+
+def _columns(count: int, apart: int, stride: int, lanes: int) -> int:
+    """How many outputs of each phase are a block whose scratch fits the cache; 0 if too few."""
+    vectors = _SCRATCH // (apart + 2 * stride + kernels.PANEL_ROWS) // lanes
+    if vectors >= kernels.PHASE_VECTORS:
+        vectors -= vectors % kernels.PHASE_VECTORS
+    columns = min(vectors, -(-count // apart // lanes)) * lanes
+    return columns if 2 * count >= columns * apart else 0
 
 
 def resample_poly(

@@ -230,6 +230,49 @@ def test_upfirdn(dtypes, rates, shape, axis, rng):
             agree("upfirdn", h, x[::-1], *rates, axis=axis, mode=mode)
 
 
+@pytest.mark.parametrize("dtypes", ["ff", "dd", "dh", "fF", "Dd"])
+@pytest.mark.parametrize("rates", [(4, 1), (33, 2), (7, 300), (160, 147), (301, 160), (1000, 3)])
+@pytest.mark.parametrize(
+    ("shape", "axis"), [((3000,), 0), ((500, 3), 0), ((40, 150), 0), ((2, 30, 131), 1)]
+)
+def test_upfirdn_of_many_phases(dtypes, rates, shape, axis, rng):
+    """Integers are exact, whatever the vectors are of: outputs of a phase, lines or taps."""
+    h, x = (
+        rng.integers(-9, 9, size).astype(dtype)
+        for size, dtype in zip((20 * max(rates) + 1, shape), dtypes, strict=True)
+    )
+    for taps, mode in ((h, "constant"), (h[:100], "reflect"), (h[:5], "wrap")):
+        expected = scipy.signal.upfirdn(taps, x, *rates, axis, mode)
+        for threads in (1, 3):
+            with fastconv.num_threads(threads):
+                actual = fastconv.signal.upfirdn(taps, x, *rates, axis, mode)
+            assert actual.dtype == expected.dtype
+            np.testing.assert_array_equal(actual, expected)
+
+
+@pytest.mark.parametrize("rates", [(7, 3), (160, 147), (1000, 999), (5, 400)])
+@pytest.mark.parametrize("dtype", "fd")
+@pytest.mark.parametrize("columns", [1, 40])
+def test_one_nan_reaches_what_its_taps_see(rates, dtype, columns, rng):
+    """A phase may have one tap less than another; none stands in for it."""
+    up, down = rates
+    taps = 3 * up + 2
+    x = rng.standard_normal((2000, columns)).astype(dtype)
+    at = 777
+    x[at, -1] = np.nan
+    result = fastconv.signal.upfirdn(rng.standard_normal(taps).astype(dtype), x, up, down, 0)
+    tap = np.arange(len(result)) * down - at * up
+    np.testing.assert_array_equal(np.isnan(result[:, -1]), (tap >= 0) & (tap < taps))
+    assert np.isfinite(result[:, :-1]).all()
+
+
+def test_one_element_is_reflected():
+    """SciPy divides by zero."""
+    np.testing.assert_array_equal(
+        fastconv.signal.upfirdn([1.0, 2, 3], [5.0], 2, mode="reflect"), [20, 10, 20]
+    )
+
+
 @pytest.mark.parametrize("dtype", "hefdFD")
 @pytest.mark.parametrize("rates", [(1, 1), (2, 1), (1, 3), (3, 2), (4, 6), (160, 147)])
 @pytest.mark.parametrize(("shape", "axis"), [((900,), 0), ((400, 3), 0), ((3, 400), -1)])

@@ -86,3 +86,46 @@ def is_apart(out, tuple operands):
         if first < other_end and other_first < end:
             return False
     return True
+
+
+cdef tuple kinds_of(tuple arguments):
+    cdef list kinds = []
+    for each in arguments:
+        kinds.append(kinds_of(<tuple> each) if type(each) is tuple else type(each))
+    return tuple(kinds)
+
+
+cdef bytes form_of(np.ndarray array, bint contiguous):
+    """The dtype, as far as it is one of numbers, something else to be told apart, and the shape."""
+    cdef Py_ssize_t i
+    cdef int axes = np.PyArray_NDIM(array)
+    cdef bytes numbers = PyBytes_FromStringAndSize(NULL, (axes + 1) * sizeof(Py_ssize_t))
+    cdef Py_ssize_t *at = <Py_ssize_t *> PyBytes_AS_STRING(numbers)
+    at[0] = 2 * np.PyArray_TYPE(array) + contiguous
+    for i in range(axes):
+        at[1 + i] = np.PyArray_DIM(array, i)
+    return numbers
+
+
+def filter_key(name, input, output, tuple arguments, weights=None):
+    """What the call of a filter is known by; None if it is no plain one.
+
+    That is one of a plain array in the machine's order of bytes and of an output, if any, that is
+    like it and lies elsewhere. Weights are an array.
+    """
+    if type(input) is not np.ndarray or not np.PyArray_ISNOTSWAPPED(<np.ndarray> input):
+        return None
+    cdef bint contiguous = np.PyArray_IS_C_CONTIGUOUS(<np.ndarray> input)
+    cdef bytes form = form_of(<np.ndarray> input, contiguous)
+    if output is not None and not (
+        is_apart(output, (input,))
+        and np.PyArray_IS_C_CONTIGUOUS(<np.ndarray> output)
+        and form_of(<np.ndarray> output, contiguous) == form
+    ):
+        return None
+    if weights is not None:
+        if not np.PyArray_ISNOTSWAPPED(<np.ndarray> weights):
+            return None
+        arguments = (*arguments, form_of(<np.ndarray> weights, True), weights.tobytes())
+    # 1, 1.0 and True are alike, but SciPy does not take each of them.
+    return name, form, arguments, kinds_of(arguments)

@@ -46,6 +46,19 @@ cdef inline void add_dots(
             sums[i] = sums[i] + w[i % channels] * x[i // channels]
 
 
+cdef inline void add_lanes(vector *sums) noexcept nogil:
+    """Each lane of the first one is what the lanes of one of a vector's number of sums come to."""
+    cdef vector low[1]
+    cdef vector high[1]
+    cdef int i, turn
+    # Halves of two sums become one vector, and so on until each lane has a sum.
+    for turn in range(LOG2_LANES(sums[0])):
+        for i in range(LANES(sums[0]) >> (turn + 1)):
+            ZIP_LOW(low[0], sums[i], sums[i + (LANES(sums[0]) >> (turn + 1))])
+            ZIP_HIGH(high[0], sums[i], sums[i + (LANES(sums[0]) >> (turn + 1))])
+            sums[i] = low[0] + high[0]
+
+
 cdef inline void dots(
     char *target, const char *source, Py_ssize_t image, const char *weights, Py_ssize_t channel,
     Py_ssize_t last, Py_ssize_t bytes, vector *_, width *__,
@@ -55,10 +68,8 @@ cdef inline void dots(
     Those beyond the last channel are its own.
     """
     cdef vector sums[MAX_LANES]
-    cdef vector low[1]
-    cdef vector high[1]
     cdef Py_ssize_t _run
-    cdef int i, turn
+    cdef int i
     for _run in range(1):
         if width is wide:
             add_dots(sums, source, image, weights, channel, last, bytes,
@@ -67,12 +78,7 @@ cdef inline void dots(
             for i in range(max(LANES(sums[0]) // MOST, 1)):
                 add_dots(sums + i * MOST, source, image, weights + min(i * MOST, last) * channel,
                          channel, max(last - i * MOST, 0), bytes, min(LANES(sums[0]), MOST), 1)
-        # Halves of two sums become one vector, and so on until each lane has a sum.
-        for turn in range(LOG2_LANES(sums[0])):
-            for i in range(LANES(sums[0]) >> (turn + 1)):
-                ZIP_LOW(low[0], sums[i], sums[i + (LANES(sums[0]) >> (turn + 1))])
-                ZIP_HIGH(high[0], sums[i], sums[i + (LANES(sums[0]) >> (turn + 1))])
-                sums[i] = low[0] + high[0]
+        add_lanes(sums)
         STORE(target, sums[0])
 
 

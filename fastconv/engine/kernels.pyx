@@ -3,7 +3,8 @@
 This file is compiled once for each instruction set (see setup.py and dispatch.py), with
 what it cimports: plan.pxd (the structures), lay_out.pxd, multiply.pxd, store.pxd and
 weights.pxd (the stages), swapped.pxd, filter.pxd, interleaved.pxd, dots.pxd, separable.pxd and
-winograd.pxd (ways of their own), simd.pxd over simd.h (vectors).
+winograd.pxd (ways of their own), simd.pxd over simd.h (vectors); and, for lines and kernels that
+are no passes, running.pxd, windows.pxd, ordered.pxd and polyphase.pxd.
 
 A. A *plan* (planning.py) cuts the output into *tiles*: one image, one group, a box of
    output positions. Each thread has its share of the tiles, and helps others when it is done; a
@@ -64,6 +65,9 @@ from fastconv.engine.plan cimport *
 from fastconv.engine.ordered cimport (
     BESIDE, BLOCK, PIECES, STRETCH, WIDTH, Fast, Kernel, sums_across, sums_along,
     sums_of_kernel,
+)
+from fastconv.engine.polyphase cimport (
+    PANEL, TOGETHER, Phases, phases_across, phases_along, phases_in_columns,
 )
 from fastconv.engine.running cimport (
     ACROSS, ALONG, Lines, means_across, means_along, means_of_plane,
@@ -982,7 +986,7 @@ cdef class Program:
 
 cdef bint lines_of_block(
     Py_ssize_t index, const char *source, char *target, const Py_ssize_t *groups,
-    const Py_ssize_t *places, const double *weights, const float *parts, bint halves,
+    const Py_ssize_t *border, const double *weights, const float *parts, bint halves,
     int symmetry, double *rows, Fast *fast, Py_ssize_t most, bint across, bint single,
     const Lines *all_lines,
 ) noexcept nogil:
@@ -1000,39 +1004,44 @@ cdef bint lines_of_block(
     target += index // blocks * groups[1] + first * lines.across_out
     if weights == NULL and divides(&by, &lines):
         if across and lines.across_in == 1 and lines.across_out == 1:
-            bytes_across(source, target, places, &lines, by)
+            bytes_across(source, target, border, &lines, by)
             return True
         if not across and lines.along_in == 1 and lines.along_out == 1:
             for i in range(lines.count):
                 means_of_line(<byte *> target + i * lines.across_out,
-                              <const byte *> source + i * lines.across_in, places, &lines, by)
+                              <const byte *> source + i * lines.across_in, border, &lines, by)
             return True
     if weights == NULL:
         if across and single and lines.given != FLOAT32:
-            return means_across(source, target, places, &lines, <float *> NULL)
+            return means_across(source, target, border, &lines, <float *> NULL)
         if across:
-            return means_across(source, target, places, &lines, <double *> NULL)
+            return means_across(source, target, border, &lines, <double *> NULL)
         if single and lines.given == FLOAT32:
-            return means_along(source, target, places, &lines, <float *> NULL, <double *> NULL)
+            return means_along(source, target, border, &lines, <float *> NULL, <double *> NULL)
         if single:
-            return means_along(source, target, places, &lines, <float *> NULL, <float *> NULL)
-        return means_along(source, target, places, &lines, <double *> NULL, <double *> NULL)
+            return means_along(source, target, border, &lines, <float *> NULL, <float *> NULL)
+        return means_along(source, target, border, &lines, <double *> NULL, <double *> NULL)
     if across and single:
-        sums_across(source, target, places, weights, parts, symmetry, halves, <float *> rows, fast,
+        sums_across(source, target, border, weights, parts, symmetry, halves, <float *> rows, fast,
                     &lines)
     elif across:
-        sums_across(source, target, places, weights, NULL, symmetry, False, rows, fast, &lines)
+        sums_across(source, target, border, weights, NULL, symmetry, False, rows, fast, &lines)
     elif single:
-        sums_along(source, target, places, weights, parts, symmetry, halves, <float *> rows, fast,
+        sums_along(source, target, border, weights, parts, symmetry, halves, <float *> rows, fast,
                    &lines)
     else:
-        sums_along(source, target, places, weights, NULL, symmetry, False, rows, fast, &lines)
+        sums_along(source, target, border, weights, NULL, symmetry, False, rows, fast, &lines)
     return True
 
 
 cdef double *aligned(double[::1] memory) noexcept:
     """The first element at the beginning of a cache line, which vectors had better not cross."""
     return &memory[0] + (-<Py_ssize_t> &memory[0] % LINE + LINE) % LINE // sizeof(double)
+
+
+cdef const Py_ssize_t *first_of(Table border) noexcept:
+    """Windows of one element have no border."""
+    return &border[0] if border.shape[0] else NULL
 
 
 cdef Py_ssize_t whole_lines(Py_ssize_t room) noexcept:
@@ -1050,7 +1059,7 @@ cdef double *fast_sums(double[::1] memory, Py_ssize_t room, int threads, Fast fa
 
 
 def run_lines(
-    given, out, Table numbers, Table places, double fill, bint across, int threads,
+    given, out, Table numbers, Table border, double fill, bint across, int threads,
     const double[::1] weights, int symmetry, bint single, const float[::1] parts, bint halves,
     int bits, int doubt,
 ):
@@ -1063,6 +1072,7 @@ def run_lines(
     cdef char *target = address(out, True)
     cdef const double *all_weights = NULL
     cdef const float *all_parts = NULL
+    cdef const Py_ssize_t *places = first_of(border)
     cdef Py_ssize_t most
     cdef Py_ssize_t room = 0
     cdef Py_ssize_t i
@@ -1097,7 +1107,7 @@ def run_lines(
             before = begin_arithmetic()
             for i in range(blocks):
                 spoilt += not lines_of_block(
-                    i, source, target, &numbers[0], &places[0], all_weights, all_parts, halves,
+                    i, source, target, &numbers[0], places, all_weights, all_parts, halves,
                     symmetry, rows + LINE, <Fast *> rows, most, across, single, &lines)
             end_arithmetic(before)
         return spoilt == 0
@@ -1105,7 +1115,7 @@ def run_lines(
         before = begin_arithmetic()
         for i in prange(blocks, schedule='static'):
             spoilt += not lines_of_block(
-                i, source, target, &numbers[0], &places[0], all_weights, all_parts, halves,
+                i, source, target, &numbers[0], places, all_weights, all_parts, halves,
                 symmetry, rows + omp_get_thread_num() * room + LINE,
                 <Fast *> (rows + omp_get_thread_num() * room), most, across, single, &lines)
         end_arithmetic(before)
@@ -1114,7 +1124,7 @@ def run_lines(
 
 cdef bint block_of_plane(
     Py_ssize_t index, const char *source, char *target, const Py_ssize_t *planes,
-    const Py_ssize_t *places_down, const Py_ssize_t *places_along, double *scratch, bint single,
+    const Py_ssize_t *border_down, const Py_ssize_t *border_along, double *scratch, bint single,
     const Lines *down, const Lines *along,
 ) noexcept nogil:
     """Block `index` of rows; `planes` has their strides, how many rows, and room for one."""
@@ -1125,21 +1135,21 @@ cdef bint block_of_plane(
     source += index // blocks * planes[0]
     target += index // blocks * planes[1]
     if divides(&by_down, down) and divides(&by_along, along):
-        bytes_of_plane(source, target, places_down, places_along, top, height, <char *> scratch,
+        bytes_of_plane(source, target, border_down, border_along, top, height, <char *> scratch,
                        down, along, by_down, by_along)
         return True
     if single and down.given == FLOAT32:
-        return means_of_plane(source, target, places_down, places_along, top, height,
+        return means_of_plane(source, target, border_down, border_along, top, height,
                               <float *> scratch, planes[3], down, along, <double *> NULL)
     if single:
-        return means_of_plane(source, target, places_down, places_along, top, height,
+        return means_of_plane(source, target, border_down, border_along, top, height,
                               <float *> scratch, planes[3], down, along, <float *> NULL)
-    return means_of_plane(source, target, places_down, places_along, top, height, scratch,
+    return means_of_plane(source, target, border_down, border_along, top, height, scratch,
                           planes[3], down, along, <double *> NULL)
 
 
 def run_planes(
-    given, out, Table numbers, Table places_down, Table places_along, double fill, int threads,
+    given, out, Table numbers, Table border_down, Table border_along, double fill, int threads,
     bint single,
 ):
     """Running means of planes along both axes in turn; filtering.py has that of `numbers`.
@@ -1148,6 +1158,8 @@ def run_planes(
     """
     cdef const char *source = address(given, False)
     cdef char *target = address(out, True)
+    cdef const Py_ssize_t *places_down = first_of(border_down)
+    cdef const Py_ssize_t *places_along = first_of(border_along)
     cdef Py_ssize_t spoilt = 0
     cdef Py_ssize_t i
     cdef Lines down, along
@@ -1163,15 +1175,15 @@ def run_planes(
         with nogil:
             before = begin_arithmetic()
             for i in range(blocks):
-                spoilt += not block_of_plane(i, source, target, &numbers[1], &places_down[0],
-                                             &places_along[0], scratch, single, &down, &along)
+                spoilt += not block_of_plane(i, source, target, &numbers[1], places_down,
+                                             places_along, scratch, single, &down, &along)
             end_arithmetic(before)
         return spoilt == 0
     with nogil, parallel(num_threads=threads):
         before = begin_arithmetic()
         for i in prange(blocks, schedule='static'):
             spoilt += not block_of_plane(
-                i, source, target, &numbers[1], &places_down[0], &places_along[0],
+                i, source, target, &numbers[1], places_down, places_along,
                 scratch + omp_get_thread_num() * room, single, &down, &along)
         end_arithmetic(before)
     return spoilt == 0
@@ -1179,7 +1191,7 @@ def run_planes(
 
 cdef void block_of_kernel(
     Py_ssize_t index, const char *source, char *target, const Py_ssize_t *starts,
-    const Py_ssize_t *targets, const Py_ssize_t *places, const Py_ssize_t *offsets,
+    const Py_ssize_t *targets, const Py_ssize_t *border, const Py_ssize_t *offsets,
     const double *weights, const float *quick, double *rows, const Kernel *kernel,
     const Lines *lines,
 ) noexcept nogil:
@@ -1195,15 +1207,15 @@ cdef void block_of_kernel(
     target += targets[plane]
     starts += plane * kernel.planes * (lines.count + kernel.height - 1)
     if quick == NULL:
-        sums_of_kernel(source, target, starts, top, left, places, offsets, weights, quick, sums,
+        sums_of_kernel(source, target, starts, top, left, border, offsets, weights, quick, sums,
                        rows, fast, kernel, lines)
     else:
-        sums_of_kernel(source, target, starts, top, left, places, offsets, weights, quick, sums,
+        sums_of_kernel(source, target, starts, top, left, border, offsets, weights, quick, sums,
                        <float *> rows, fast, kernel, lines)
 
 
 def run_kernel(
-    given, out, Table numbers, Table starts, Table targets, Table places, Table offsets,
+    given, out, Table numbers, Table starts, Table targets, Table border, Table offsets,
     const double[::1] weights, const float[::1] quick, double fill, int threads,
 ):
     """Sums of a kernel in SciPy's order; filtering.py has that of `numbers`.
@@ -1214,6 +1226,7 @@ def run_kernel(
     cdef const char *source = address(given, False)
     cdef char *target = address(out, True)
     cdef const float *fast_weights = NULL
+    cdef const Py_ssize_t *places = first_of(border)
     cdef Kernel kernel
     cdef Lines lines
     cdef Fast fast
@@ -1238,17 +1251,96 @@ def run_kernel(
         with nogil:
             before = begin_arithmetic()
             for i in range(tasks):
-                block_of_kernel(i, source, target, &starts[0], &targets[0], &places[0],
+                block_of_kernel(i, source, target, &starts[0], &targets[0], places,
                                 &offsets[0], &weights[0], fast_weights, rows, &kernel, &lines)
             end_arithmetic(before)
         return
     with nogil, parallel(num_threads=threads):
         before = begin_arithmetic()
         for i in prange(tasks, schedule='static'):
-            block_of_kernel(i, source, target, &starts[0], &targets[0], &places[0], &offsets[0],
+            block_of_kernel(i, source, target, &starts[0], &targets[0], places, &offsets[0],
                             &weights[0], fast_weights, rows + omp_get_thread_num() * room,
                             &kernel, &lines)
         end_arithmetic(before)
+
+
+cdef void block_of_phases(
+    Py_ssize_t index, const char *source, char *target, const Py_ssize_t *groups,
+    const Py_ssize_t *border, const char *filters, real *scratch, Py_ssize_t most, bint across,
+    const Phases *phases, const Lines *all_lines, vector *v,
+) noexcept nogil:
+    """Block `index` of the outputs of one line, or of at most so many that go side by side."""
+    cdef Lines lines = all_lines[0]
+    cdef Py_ssize_t blocks = (phases.count + phases.block - 1) // phases.block
+    cdef Py_ssize_t together = (lines.count + most - 1) // most
+    cdef Py_ssize_t start = index % blocks * phases.block
+    cdef Py_ssize_t count = min(phases.block, phases.count - start)
+    cdef Py_ssize_t first = index // blocks % together * most
+    lines.count = min(most, lines.count - first)
+    source += index // blocks // together * groups[0] + first * lines.across_in
+    target += index // blocks // together * groups[1] + first * lines.across_out
+    if across:
+        phases_across(source, target, border, filters, start, count, phases, &lines, v)
+    elif phases.columns:
+        phases_in_columns(source, target, border, filters, start, count, scratch, phases, &lines, v)
+    else:
+        phases_along(source, target, border, filters, start, count, scratch, phases, &lines, v)
+
+
+cdef void all_phases(
+    const char *source, char *target, const Py_ssize_t *groups, const Py_ssize_t *border,
+    const char *filters, char *scratch, Py_ssize_t room, bint across, int threads,
+    const Phases *phases, const Lines *lines, vector *v, real *kind,
+) noexcept nogil:
+    """All blocks; each thread has so many bytes of scratch."""
+    cdef Py_ssize_t most = ACROSS if across else 1
+    cdef Py_ssize_t tasks = (
+        groups[2] * ((lines.count + most - 1) // most)
+        * ((phases.count + phases.block - 1) // phases.block))
+    cdef arithmetic before = 0
+    cdef Py_ssize_t i
+    if threads == 1:
+        before = begin_arithmetic()
+        for i in range(tasks):
+            block_of_phases(i, source, target, groups, border, filters, <real *> scratch, most,
+                            across, phases, lines, v)
+        end_arithmetic(before)
+        return
+    with parallel(num_threads=threads):
+        before = begin_arithmetic()
+        for i in prange(tasks, schedule='static'):
+            block_of_phases(i, source, target, groups, border, filters,
+                            <real *> (scratch + omp_get_thread_num() * room), most, across, phases,
+                            lines, v)
+        end_arithmetic(before)
+
+
+def run_phases(
+    given, out, Table numbers, Table border, filters, Py_ssize_t room, bint across, int threads,
+    bint is_double,
+):
+    """Lines zero-stuffed, filtered and thinned out; resampling.py has that of `numbers`.
+
+    So many bytes are the scratch of a thread.
+    """
+    cdef const char *source = address(given, False)
+    cdef char *target = address(out, True)
+    cdef const char *weights = address(filters, False)
+    cdef const Py_ssize_t *places = first_of(border)
+    cdef Lines lines
+    cdef Phases phases
+    memcpy(&lines, &numbers[3], 10 * sizeof(Py_ssize_t))
+    memcpy(&phases, &numbers[13], sizeof(Phases))
+    lines.fill = 0
+    cdef double[::1] memory = np_zeros(threads * room // sizeof(double) + LINE)
+    cdef char *scratch = <char *> aligned(memory)
+    with nogil:
+        if is_double:
+            all_phases(source, target, &numbers[0], places, weights, scratch, room, across,
+                       threads, &phases, &lines, <vd *> NULL, <double *> NULL)
+        else:
+            all_phases(source, target, &numbers[0], places, weights, scratch, room, across,
+                       threads, &phases, &lines, <vf *> NULL, <float *> NULL)
 
 
 # ---- For fourier.py, planning.py and the benchmarks ----------------------------------
@@ -1316,6 +1408,8 @@ BAND_ROWS = BAND
 STRIP = BAND_VECTORS * VECTOR_BYTES
 BLOCK_ROWS = BLOCK
 BLOCK_WIDTH = WIDTH
+PANEL_ROWS = PANEL
+PHASE_VECTORS = TOGETHER
 TABLE_SLACK = AHEAD
 MOST_DOWN = DOWN
 MOST_RUN = MAX_ROWS

@@ -15,7 +15,7 @@ by a bound of their roundings, they are computed again as above.
 """
 
 from fastconv.engine.plan cimport *
-from fastconv.engine.running cimport Lines, places_of, taken
+from fastconv.engine.running cimport Lines, place_of, places_of, taken
 from fastconv.engine.simd cimport *
 from fastconv.engine.store cimport store_row
 
@@ -254,27 +254,28 @@ cdef inline void put_line(
 
 
 cdef inline void sums_across(
-    const char *source, char *target, const Py_ssize_t *places, const double *weights,
+    const char *source, char *target, const Py_ssize_t *border, const double *weights,
     const float *parts, int symmetry, bint halves, real *rows, Fast *fast, const Lines *lines,
 ) noexcept nogil:
     """Lines whose elements are side by side; `rows` has room for PIECES + size rows of these."""
     cdef Py_ssize_t beside = BESIDE * (8 // <Py_ssize_t> sizeof(real))
     cdef Py_ssize_t last = lines.length + lines.size - 2
     cdef Py_ssize_t bytes = lines.count * lines.across_in
-    cdef Py_ssize_t at
+    cdef Py_ssize_t at, place
     cdef const char *next
     cdef Py_ssize_t start = 0
     cdef Py_ssize_t count, i
     while start < lines.length:
         count = min(PIECES, lines.length - start)
         for i in range(count + lines.size - 1):
-            next = source + max(places[min(start + i + 2 * AHEAD, last)], 0) * lines.along_in
+            place = place_of(border, min(start + i + 2 * AHEAD, last), lines)
+            next = source + max(place, 0) * lines.along_in
             at = 0
             while at < bytes:
                 PREFETCH(next + at)
                 at += max(LINE, lines.across_in)
             PREFETCH(next + bytes - 1)
-            taken(rows + i * beside, source, places[start + i], lines)
+            taken(rows + i * beside, source, place_of(border, start + i, lines), lines)
         for i in range(count):
             put_line(target + (start + i) * lines.along_out, lines.across_out,
                      <const real *> rows + i * beside, lines.count, beside, weights, parts,
@@ -283,7 +284,7 @@ cdef inline void sums_across(
 
 
 cdef inline void sums_along(
-    const char *source, char *target, const Py_ssize_t *places, const double *weights,
+    const char *source, char *target, const Py_ssize_t *border, const double *weights,
     const float *parts, int symmetry, bint halves, real *row, Fast *fast, const Lines *lines,
 ) noexcept nogil:
     """One line after the other; `row` has room for STRETCH + size + 2 * BESIDE elements."""
@@ -292,7 +293,7 @@ cdef inline void sums_along(
         start = 0
         while start < lines.length:
             count = min(STRETCH, lines.length - start)
-            places_of(row, source + i * lines.across_in, places, start, count + lines.size - 1,
+            places_of(row, source + i * lines.across_in, border, start, count + lines.size - 1,
                       lines)
             put_line(target + i * lines.across_out + start * lines.along_out, lines.along_out,
                      <const real *> row, count, 1, weights, parts, symmetry, halves,
@@ -448,7 +449,7 @@ cdef inline void cut_row(
 
 cdef inline void sums_of_kernel(
     const char *source, char *target, const Py_ssize_t *starts, Py_ssize_t top, Py_ssize_t left,
-    const Py_ssize_t *places, const Py_ssize_t *offsets, const double *weights,
+    const Py_ssize_t *border, const Py_ssize_t *offsets, const double *weights,
     const float *quick, double *sums, real *rows, Fast *fast, const Kernel *kernel,
     const Lines *lines,
 ) noexcept nogil:
@@ -471,7 +472,7 @@ cdef inline void sums_of_kernel(
                 for i in range(width + lines.size - 1):
                     row[i] = <real> lines.fill
             else:
-                places_of(row, source + starts[top + y], places, left, width + lines.size - 1,
+                places_of(row, source + starts[top + y], border, left, width + lines.size - 1,
                           lines)
         starts += lines.count + kernel.height - 1
     for y in range(height):

@@ -40,6 +40,20 @@ cdef struct Lines:
     double fill
 
 
+cdef inline Py_ssize_t place_of(
+    const Py_ssize_t *border, Py_ssize_t at, const Lines *lines,
+) noexcept nogil:
+    """Which element stands at a place of a line and its border; -1 is none.
+
+    The border's are listed: those before the line, then those after it.
+    """
+    if at < lines.before:
+        return border[at]
+    if at < lines.before + lines.length:
+        return at - lines.before
+    return border[at - lines.length]
+
+
 cdef inline bint is_kept(Py_ssize_t number, Py_ssize_t stride, real *_) noexcept nogil:
     """Whether elements in memory are side by side and as they are summed up."""
     return stride == sizeof(real) and number == (FLOAT32 if sizeof(real) == 4 else FLOAT64)
@@ -75,7 +89,7 @@ cdef inline summed mean_of(summed sum, summed size, summed weight, bint exact) n
 
 
 cdef inline bint means_across(
-    const char *source, char *target, const Py_ssize_t *places, const Lines *lines, real *kind,
+    const char *source, char *target, const Py_ssize_t *border, const Lines *lines, real *kind,
 ) noexcept nogil:
     """Lines whose elements are side by side. Returns whether all has been finite."""
     cdef real[ACROSS] sums
@@ -90,13 +104,13 @@ cdef inline bint means_across(
     for j in range(lines.count):
         sums[j] = 0
     for i in range(lines.size):
-        new = taken(<real *> row_in, source, places[i], lines)
+        new = taken(<real *> row_in, source, place_of(border, i, lines), lines)
         for j in range(lines.count):
             sums[j] += new[j]
     for i in range(lines.length):
         if i:
-            new = taken(<real *> row_in, source, places[i + lines.size - 1], lines)
-            old = taken(<real *> row_out, source, places[i - 1], lines)
+            new = taken(<real *> row_in, source, place_of(border, i + lines.size - 1, lines), lines)
+            old = taken(<real *> row_out, source, place_of(border, i - 1, lines), lines)
             for j in range(lines.count):
                 sums[j] += new[j] - old[j]
         for j in range(lines.count):
@@ -142,20 +156,20 @@ cdef inline void places_around(
 
 
 cdef inline void places_of(
-    real *row, const char *line, const Py_ssize_t *places, Py_ssize_t start, Py_ssize_t count,
+    real *row, const char *line, const Py_ssize_t *border, Py_ssize_t start, Py_ssize_t count,
     const Lines *lines,
 ) noexcept nogil:
     """So many places of one line, from place `start` on, as they are summed up."""
     cdef Py_ssize_t low = clip(lines.before - start, 0, count)
     cdef Py_ssize_t high = clip(lines.before + lines.length - start, low, count)
-    places_around(row, line, places + start, 0, low, lines)
+    places_around(row, line, border + start, 0, low, lines)
     copy_given(<char *> (row + low), line + (start + low - lines.before) * lines.along_in,
                high - low, lines.along_in, lines.given, row)
-    places_around(row, line, places + start, high, count, lines)
+    places_around(row, line, border + start - lines.length, high, count, lines)
 
 
 cdef inline void pieces_of(
-    const real **at, real *pieces, const char *source, const Py_ssize_t *places, Py_ssize_t start,
+    const real **at, real *pieces, const char *source, const Py_ssize_t *border, Py_ssize_t start,
     Py_ssize_t count, const Lines *lines,
 ) noexcept nogil:
     """Where the same is of ALONG lines: converted, or in place if it is so and inside.
@@ -172,7 +186,7 @@ cdef inline void pieces_of(
             at[i] = <const real *> line + first
         else:
             at[i] = pieces + i * PIECE
-            places_of(pieces + i * PIECE, line, places, start, count, lines)
+            places_of(pieces + i * PIECE, line, border, start, count, lines)
 
 
 cdef inline void fetch_ahead(
@@ -233,7 +247,7 @@ cdef inline void slide(
 
 
 cdef inline bint means_along(
-    const char *source, char *target, const Py_ssize_t *places, const Lines *lines,
+    const char *source, char *target, const Py_ssize_t *border, const Lines *lines,
     real *kind, summed *_,
 ) noexcept nogil:
     """ALONG lines that lie one after the other, or less. Floats may be summed up as doubles."""
@@ -254,7 +268,7 @@ cdef inline bint means_along(
         sums[i] = 0
     while start < lines.size - 1:
         count = min(PIECE, lines.size - 1 - start)
-        pieces_of(new, pieces, source, places, start, count, lines)
+        pieces_of(new, pieces, source, border, start, count, lines)
         for j in range(count):
             for i in range(ALONG):
                 sums[i] += new[i][j]
@@ -263,12 +277,12 @@ cdef inline bint means_along(
     while start < lines.length:
         count = min(PIECE, lines.length - start)
         fetch_ahead(source, start + lines.size - 1 + count, lines)
-        pieces_of(new, pieces, source, places, start + lines.size - 1, count, lines)
+        pieces_of(new, pieces, source, border, start + lines.size - 1, count, lines)
         if start:
-            pieces_of(old, more, source, places, start - 1, count, lines)
+            pieces_of(old, more, source, border, start - 1, count, lines)
         else:
             # The first window has nothing to lose.
-            pieces_of(old, &more[1], source, places, 0, count - 1, lines)
+            pieces_of(old, &more[1], source, border, 0, count - 1, lines)
             for i in range(ALONG):
                 memmove(&more[i * PIECE + 1], old[i], (count - 1) * sizeof(real))
                 more[i * PIECE] = 0
@@ -290,7 +304,7 @@ cdef inline bint means_along(
 
 
 cdef inline void row_of_means(
-    real *row, const real *new, const real *old, summed *sums, const Py_ssize_t *places,
+    real *row, const real *new, const real *old, summed *sums, const Py_ssize_t *border,
     bint exact, const Lines *down, const Lines *along,
 ) noexcept nogil:
     """The next mean down each column, as the second pass sees it, with its border."""
@@ -305,14 +319,15 @@ cdef inline void row_of_means(
         else:
             middle[j] = <real> mean_of(sums[j], size, weight, False)
     for j in range(along.before):
-        row[j] = middle[places[j]] if places[j] >= 0 else <real> along.fill
-    for j in range(along.before + along.length, along.length + along.size - 1):
-        row[j] = middle[places[j]] if places[j] >= 0 else <real> along.fill
+        row[j] = middle[border[j]] if border[j] >= 0 else <real> along.fill
+    row += along.length
+    for j in range(along.before, along.size - 1):
+        row[j] = middle[border[j]] if border[j] >= 0 else <real> along.fill
 
 
 cdef inline bint means_of_plane(
-    const char *source, char *target, const Py_ssize_t *places_down,
-    const Py_ssize_t *places_along, Py_ssize_t top, Py_ssize_t height, real *scratch,
+    const char *source, char *target, const Py_ssize_t *border_down,
+    const Py_ssize_t *border_along, Py_ssize_t top, Py_ssize_t height, real *scratch,
     Py_ssize_t pitch, const Lines *down, const Lines *along, summed *_,
 ) noexcept nogil:
     """Rows top .. top + height of means down and along; `scratch` has room for 13 rows.
@@ -336,22 +351,24 @@ cdef inline bint means_of_plane(
     cdef summed test = 0
     cdef Py_ssize_t width = along.length
     cdef Py_ssize_t y = 0
-    cdef Py_ssize_t some, r, i
+    cdef Py_ssize_t some, place, r, i
     for i in range(width):
         sums[i] = zeros[i] = 0
     for r in range(down.size - 1):
-        new = taken(new_row, source, places_down[top + r], down)
+        new = taken(new_row, source, place_of(border_down, top + r, down), down)
         for i in range(width):
             sums[i] += <summed> new[i]
     while y < height:
         some = min(ALONG, height - y)
         for r in range(some):
-            new = taken(new_row, source, places_down[top + y + r + down.size - 1], down)
+            place = place_of(border_down, top + y + r + down.size - 1, down)
+            new = taken(new_row, source, place, down)
             # The first window has nothing to lose.
             old = zeros
             if y + r:
-                old = taken(old_row, source, places_down[top + y + r - 1], down)
-            row_of_means(rows + r * pitch, new, old, sums, places_along, exact, down, along)
+                place = place_of(border_down, top + y + r - 1, down)
+                old = taken(old_row, source, place, down)
+            row_of_means(rows + r * pitch, new, old, sums, border_along, exact, down, along)
         for r in range(ALONG):
             totals[r] = 0
         for i in range(along.size):

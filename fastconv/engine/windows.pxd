@@ -9,7 +9,7 @@ from libc.string cimport memcpy, memset
 
 from fastconv.engine.lay_out cimport clip
 from fastconv.engine.plan cimport UINT8
-from fastconv.engine.running cimport ACROSS, Lines
+from fastconv.engine.running cimport ACROSS, Lines, place_of
 
 cdef enum:
     # The most bytes whose sum 16 bits hold.
@@ -98,8 +98,14 @@ cdef inline void windows(
         means[i] = divided(sums[i], by)
 
 
+cdef inline byte place_or_fill(
+    const byte *line, Py_ssize_t place, const Lines *lines,
+) noexcept nogil:
+    return line[place] if place >= 0 else <byte> lines.fill
+
+
 cdef inline void means_of_line(
-    byte *means, const byte *line, const Py_ssize_t *places, const Lines *lines, Division by,
+    byte *means, const byte *line, const Py_ssize_t *border, const Lines *lines, Division by,
 ) noexcept nogil:
     """All windows of a line, with what is around it."""
     cdef byte[SOME + MOST_BYTES] kept
@@ -115,10 +121,10 @@ cdef inline void means_of_line(
             low = clip(-first, 0, count)
             high = clip(lines.length - first, low, count)
             for i in range(low):
-                kept[i] = line[places[start + i]] if places[start + i] >= 0 else <byte> lines.fill
+                kept[i] = place_or_fill(line, border[start + i], lines)
             memcpy(kept + low, row + low, high - low)
             for i in range(high, count):
-                kept[i] = line[places[start + i]] if places[start + i] >= 0 else <byte> lines.fill
+                kept[i] = place_or_fill(line, border[start + i - lines.length], lines)
             row = kept
         windows(means + start, row, some, lines.size, by)
         start += some
@@ -131,21 +137,21 @@ cdef inline const byte *row_at(
 
 
 cdef inline void first_sums(
-    word *sums, const char *source, const Py_ssize_t *places, Py_ssize_t rows,
+    word *sums, const char *source, const Py_ssize_t *border, Py_ssize_t top,
     const byte *around, Py_ssize_t count, const Lines *lines,
 ) noexcept nogil:
-    """Sums of so many columns over some rows: one less than a window has."""
+    """Sums of so many columns over the rows of the first window, but for its last."""
     cdef const byte *new
     cdef Py_ssize_t i, j
     memset(sums, 0, count * sizeof(word))
-    for i in range(rows):
-        new = row_at(source, places[i], around, lines)
+    for i in range(top, top + lines.size - 1):
+        new = row_at(source, place_of(border, i, lines), around, lines)
         for j in range(count):
             sums[j] = <word> (sums[j] + new[j])
 
 
 cdef inline void bytes_across(
-    const char *source, char *target, const Py_ssize_t *places, const Lines *lines, Division by,
+    const char *source, char *target, const Py_ssize_t *border, const Lines *lines, Division by,
 ) noexcept nogil:
     """Columns that lie side by side, at most ACROSS."""
     cdef word[ACROSS] sums
@@ -156,18 +162,18 @@ cdef inline void bytes_across(
     cdef Py_ssize_t i
     memset(around, <int> lines.fill, ACROSS)
     memset(zeros, 0, ACROSS)
-    first_sums(sums, source, places, lines.size - 1, around, lines.count, lines)
+    first_sums(sums, source, border, 0, around, lines.count, lines)
     for i in range(lines.length):
-        new = row_at(source, places[i + lines.size - 1], around, lines)
+        new = row_at(source, place_of(border, i + lines.size - 1, lines), around, lines)
         # The first window has nothing to lose.
         if i:
-            old = row_at(source, places[i - 1], around, lines)
+            old = row_at(source, place_of(border, i - 1, lines), around, lines)
         next_means(<byte *> target + i * lines.along_out, sums, new, old, lines.count, by)
 
 
 cdef inline void bytes_of_plane(
-    const char *source, char *target, const Py_ssize_t *places_down,
-    const Py_ssize_t *places_along, Py_ssize_t top, Py_ssize_t height, char *scratch,
+    const char *source, char *target, const Py_ssize_t *border_down,
+    const Py_ssize_t *border_along, Py_ssize_t top, Py_ssize_t height, char *scratch,
     const Lines *down, const Lines *along, Division by_down, Division by_along,
 ) noexcept nogil:
     """Rows top .. top + height of means down and along; `scratch` has room for five rows."""
@@ -181,10 +187,10 @@ cdef inline void bytes_of_plane(
     cdef Py_ssize_t i
     memset(around, <int> down.fill, width)
     memset(zeros, 0, width)
-    first_sums(sums, source, places_down + top, down.size - 1, around, width, down)
+    first_sums(sums, source, border_down, top, around, width, down)
     for i in range(top, top + height):
-        new = row_at(source, places_down[i + down.size - 1], around, down)
+        new = row_at(source, place_of(border_down, i + down.size - 1, down), around, down)
         if i > top:
-            old = row_at(source, places_down[i - 1], around, down)
+            old = row_at(source, place_of(border_down, i - 1, down), around, down)
         next_means(means, sums, new, old, width, by_down)
-        means_of_line(<byte *> target + i * along.across_out, means, places_along, along, by_along)
+        means_of_line(<byte *> target + i * along.across_out, means, border_along, along, by_along)
