@@ -375,6 +375,114 @@ cdef inline void multiply_positions(
         few_of(left)(last, offsets, taps, weights, bias, target, pitch, height, resume, ahead, NULL)
 
 
+# ---- Lines --------------------------------------------------------------------------
+
+cdef inline void load_line(
+    vector *x, const char *source, const vector *given, const vector *by, int i,
+) noexcept nogil:
+    """Vector i of what a tap sees. Three of eight are loaded while others are shifted."""
+    if not SHIFTS or i % 3 == 1:
+        LOAD(x[0], source + i * VECTOR_BYTES)
+    else:
+        SHIFTED(x[0], given[i], given[i + 1], by[0])
+
+
+cdef inline void add_line(
+    vector *sums, const char *source, Py_ssize_t taps, const char *weights, int vectors,
+) noexcept nogil:
+    """Add taps side by side to some vectors of positions, up to eight."""
+    cdef vector given[9]
+    cdef vector by[1]
+    cdef vector x[1]
+    cdef vector w[1]
+    cdef Py_ssize_t k
+    cdef int i
+    while taps > 0:
+        if SHIFTS:
+            NO_SHIFT(by[0])
+            for i in range(vectors + 1):
+                LOAD(given[i], source + i * VECTOR_BYTES)
+        for k in range(min(taps, LANES(w[0]))):
+            BROADCAST(w[0], weights + k * LANE_BYTES(w[0]))
+            for i in range(vectors):
+                load_line(x, source + k * LANE_BYTES(w[0]), given, by, i)
+                sums[i] = sums[i] + w[0] * x[0]
+            NEXT_SHIFT(by[0])
+        source += VECTOR_BYTES
+        weights += VECTOR_BYTES
+        taps -= LANES(w[0])
+
+
+cdef inline void multiply_run(
+    const char *source, Py_ssize_t taps, const char *weights, const char *bias, char *target,
+    Py_ssize_t valid, Py_ssize_t runs, int vectors, vector *_,
+) noexcept nogil:
+    """Taps side by side, `runs` times some vectors of positions, up to eight; `valid` bytes of them.
+
+    A vector of positions sees at tap k + lanes what the next one sees at tap k: of taps that
+    far apart four at a time share what is loaded, if they are many. Those left over are added last.
+    """
+    cdef vector sums[8]
+    cdef vector given[12]
+    cdef vector by[1]
+    cdef vector x[1]
+    cdef vector w[4]
+    cdef Py_ssize_t _run, block, k, left
+    cdef Py_ssize_t blocks = taps // (4 * LANES(x[0]))
+    cdef Py_ssize_t shared = 4 * blocks * VECTOR_BYTES
+    cdef int i, b
+    cdef const char *at
+    cdef const char *weight
+    for _run in range(runs):
+        BROADCAST(w[0], bias)
+        for i in range(vectors):
+            sums[i] = w[0]
+        for block in range(blocks):
+            at = source + 4 * block * VECTOR_BYTES
+            if SHIFTS:
+                NO_SHIFT(by[0])
+                for i in range(vectors + 4):
+                    LOAD(given[i], at + i * VECTOR_BYTES)
+            for k in range(LANES(x[0])):
+                weight = weights + 4 * block * VECTOR_BYTES + k * LANE_BYTES(x[0])
+                for b in range(4):
+                    BROADCAST(w[b], weight + b * VECTOR_BYTES)
+                for i in range(vectors + 3):
+                    load_line(x, at + k * LANE_BYTES(w[0]), given, by, i)
+                    for b in range(4):
+                        if 0 <= i - b < vectors:
+                            sums[i - b] = sums[i - b] + w[b] * x[0]
+                NEXT_SHIFT(by[0])
+        add_line(sums, source + shared, taps - 4 * blocks * LANES(x[0]), weights + shared, vectors)
+        for i in range(vectors):
+            left = valid - i * VECTOR_BYTES
+            if left >= VECTOR_BYTES:
+                STORE(target + i * VECTOR_BYTES, sums[i])
+            elif left > 0:
+                STORE_PART(target + i * VECTOR_BYTES, sums[i], left)
+        source += vectors * VECTOR_BYTES
+        target += vectors * VECTOR_BYTES
+        valid -= vectors * VECTOR_BYTES
+
+
+cdef inline void multiply_line(
+    const char *source, Py_ssize_t taps, const char *weights, const char *bias, char *target,
+    Py_ssize_t valid, vector *v,
+) noexcept nogil:
+    """One output channel of taps side by side, so many bytes of positions."""
+    # A run of eight may be part empty, if that is less work than two others.
+    cdef Py_ssize_t runs = (valid + 4 * VECTOR_BYTES - 1) // (8 * VECTOR_BYTES)
+    cdef Py_ssize_t done = runs * 8 * VECTOR_BYTES
+    cdef Py_ssize_t left = valid - done
+    multiply_run(source, taps, weights, bias, target, valid, runs, 8, v)
+    if left > 2 * VECTOR_BYTES:
+        multiply_run(source + done, taps, weights, bias, target + done, left, 1, 4, v)
+    elif left > VECTOR_BYTES:
+        multiply_run(source + done, taps, weights, bias, target + done, left, 1, 2, v)
+    elif left > 0:
+        multiply_run(source + done, taps, weights, bias, target + done, left, 1, 1, v)
+
+
 # ---- Bands --------------------------------------------------------------------------
 
 cdef inline void band_strip(
@@ -497,48 +605,3 @@ cdef inline Py_ssize_t multiply_bands(
         source += step_rows * pitch
         target += step_rows * target_pitch
     return row_count
-
-
-# ---- Lines --------------------------------------------------------------------------
-
-cdef inline void multiply_line(
-    const char *source, Py_ssize_t taps, const char *weights, const char *bias, char *target,
-    Py_ssize_t runs, vector *_,
-) noexcept nogil:
-    """One output channel of many taps side by side, `runs` times eight vectors of positions.
-
-    A vector of positions sees at tap k + lanes what the next one sees at tap k: of taps that
-    far apart four at a time share what is loaded. Those left over are added last.
-    """
-    cdef vector sums[8]
-    cdef vector x[1]
-    cdef vector w[4]
-    cdef Py_ssize_t _run, block, k
-    cdef Py_ssize_t blocks = taps // (4 * LANES(x[0]))
-    cdef int i, b
-    cdef const char *at
-    cdef const char *weight
-    for _run in range(runs):
-        BROADCAST(w[0], bias)
-        for i in range(8):
-            sums[i] = w[0]
-        for block in range(blocks):
-            for k in range(LANES(x[0])):
-                at = source + 4 * block * VECTOR_BYTES + k * LANE_BYTES(x[0])
-                weight = weights + 4 * block * VECTOR_BYTES + k * LANE_BYTES(x[0])
-                for b in range(4):
-                    BROADCAST(w[b], weight + b * VECTOR_BYTES)
-                for i in range(11):
-                    LOAD(x[0], at + i * VECTOR_BYTES)
-                    for b in range(4):
-                        if 0 <= i - b < 8:
-                            sums[i - b] = sums[i - b] + w[b] * x[0]
-        for k in range(4 * blocks * LANES(x[0]), taps):
-            BROADCAST(w[0], weights + k * LANE_BYTES(x[0]))
-            for i in range(8):
-                LOAD(x[0], source + k * LANE_BYTES(x[0]) + i * VECTOR_BYTES)
-                sums[i] = sums[i] + w[0] * x[0]
-        for i in range(8):
-            STORE(target + i * VECTOR_BYTES, sums[i])
-        source += 8 * VECTOR_BYTES
-        target += 8 * VECTOR_BYTES

@@ -373,7 +373,7 @@ def _is_line(problem):
         not more
         and step.output is not None
         and step.inputs == step.outputs == problem.stride[2] == 1
-        and len(step.taps) >= 4 * kernels.VECTOR // problem.dtype.itemsize
+        and len(step.taps) > 1
         and [tap[2] for tap in step.taps] == list(range(first, first + len(step.taps)))
         and len({tap[:2] for tap in step.taps}) == 1
     )

@@ -240,6 +240,39 @@ static inline vd odd_d(vd a, vd b) { return SHUFFLE_64(a, b, ODD_64); }
 #define ZIP_LOW(v, a, b) ((v) = _Generic((v), vf: zip_low_f, vd: zip_low_d)(a, b))
 #define ZIP_HIGH(v, a, b) ((v) = _Generic((v), vf: zip_high_f, vd: zip_high_d)(a, b))
 
+/* v = a vector that begins in a and ends in b, `by` so many elements on: by none, then one more.
+ * Where SHIFTS is 0 a load is as fast; else it takes two cycles where it crosses from one cache line
+ * into the next. */
+#if defined(__AVX512F__)
+#define SHIFTS 1
+static inline vf shift_f(vf by, int next)
+{
+    __m512i first = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    return (vf)(next ? _mm512_add_epi32((__m512i)by, _mm512_set1_epi32(1)) : first);
+}
+static inline vd shift_d(vd by, int next)
+{
+    __m512i first = _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7);
+    return (vd)(next ? _mm512_add_epi64((__m512i)by, _mm512_set1_epi64(1)) : first);
+}
+static inline vf shifted_f(vf a, vf b, vf by)
+{
+    return (vf)_mm512_permutex2var_ps((__m512)a, (__m512i)by, (__m512)b);
+}
+static inline vd shifted_d(vd a, vd b, vd by)
+{
+    return (vd)_mm512_permutex2var_pd((__m512d)a, (__m512i)by, (__m512d)b);
+}
+#define NO_SHIFT(by) ((by) = _Generic((by), vf: shift_f, vd: shift_d)((by), 0))
+#define NEXT_SHIFT(by) ((by) = _Generic((by), vf: shift_f, vd: shift_d)((by), 1))
+#define SHIFTED(v, a, b, by) ((v) = _Generic((v), vf: shifted_f, vd: shifted_d)((a), (b), (by)))
+#else
+#define SHIFTS 0
+#define NO_SHIFT(by) ((void)(by))
+#define NEXT_SHIFT(by) ((void)(by))
+#define SHIFTED(v, a, b, by) ((v) = (a))
+#endif
+
 /* The first n bytes of a vector to every other place of memory; what is between is not touched.
  * Where no store does that, SPREADS is 0. */
 #if defined(__AVX512F__)

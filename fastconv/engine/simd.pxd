@@ -5,7 +5,7 @@ cdef extern from "simd.h" nogil:
     ctypedef double vd
     ctypedef int vi
     ctypedef int mask
-    const int MOST_TAPS, FILTER_ROWS, SPREADS, QUARTERS, FEW_PAY
+    const int MOST_TAPS, FILTER_ROWS, SHIFTS, SPREADS, QUARTERS, FEW_PAY
     int FILTER_VECTORS(size_t span_size)
 
     # Macros, so that one text serves both kinds of vector: (v, pointer), (pointer, v), ...
@@ -31,6 +31,9 @@ cdef extern from "simd.h" nogil:
     void ODD(...)
     void ZIP_LOW(...)
     void ZIP_HIGH(...)
+    void NO_SHIFT(...)
+    void NEXT_SHIFT(...)
+    void SHIFTED(...)
     void STORE_SPREAD(...)
     void STORE_QUARTERS(...)
     Py_ssize_t LANE_BYTES(...)

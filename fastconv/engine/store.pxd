@@ -162,17 +162,15 @@ cdef inline void multiply_some(
     const char *bias, char *target, Py_ssize_t pitch, Py_ssize_t count, int height,
     Upcoming *upcoming, real *kind,
 ) noexcept nogil:
-    """So many positions; some more where the taps are a line, by eight vectors."""
-    cdef Py_ssize_t run = 8 * VECTOR_BYTES // <Py_ssize_t> sizeof(real)
+    """So many positions."""
+    cdef Py_ssize_t bytes = count * sizeof(real)
     if not step.line:
         multiply_positions(source, offsets, step.taps, weights, bias, target, pitch, count,
                            height, False, upcoming, NULL, kind)
     elif real is double:
-        multiply_line(source + offsets[0], step.taps, weights, bias, target,
-                      (count + run - 1) // run, <vd *> NULL)
+        multiply_line(source + offsets[0], step.taps, weights, bias, target, bytes, <vd *> NULL)
     else:
-        multiply_line(source + offsets[0], step.taps, weights, bias, target,
-                      (count + run - 1) // run, <vf *> NULL)
+        multiply_line(source + offsets[0], step.taps, weights, bias, target, bytes, <vf *> NULL)
 
 
 cdef inline void multiply_to_output(
@@ -187,19 +185,18 @@ cdef inline void multiply_to_output(
     cdef Py_ssize_t position = 0
     cdef Py_ssize_t count, y
     cdef Py_ssize_t run = (8 if step.line else VECTORS(height)) * lanes
-    cdef Py_ssize_t whole = 8 * lanes if step.line else lanes
     cdef Py_ssize_t at_most = plan.panel_pitch // <Py_ssize_t> sizeof(real) // run * run
     cdef bint in_place = is_stored(plan, kind) and step.out_x == sizeof(real)
     if in_place and (
             row_count == 1 or columns == row_length and step.out_y == plan.pitch):
-        # The output takes whole vectors as they are; only what is left needs a panel.
-        position = positions // whole * whole
-        if not step.line and is_few(positions - position, height, kind):
+        # The output takes whole vectors as they are; only what is left may need a panel.
+        position = positions // lanes * lanes
+        if step.line or is_few(positions - position, height, kind):
             position = positions
         multiply_some(source, offsets, step, weights, bias, out, step.out_channel, position,
                       height, upcoming, kind)
-    elif in_place and columns % whole == 0 and (step.by_rows or step.line):
-        # Rows of whole vectors go to the output one by one.
+    elif in_place and (step.line or step.by_rows and columns % lanes == 0):
+        # Rows of whole vectors, or those of a line of taps, go to the output one by one.
         for y in range(row_count):
             multiply_some(source + y * plan.pitch, offsets, step, weights, bias,
                           out + y * step.out_y, step.out_channel, columns, height, upcoming,

@@ -662,30 +662,46 @@ def _interleaved(problem, threads):
 
 
 def _is_separable(problem):
-    """Whether it is a line down the columns, then one along the rows, of planes with long rows."""
-    if kernels.VECTOR < MASKED or len(problem.steps) != 2 or problem.stride != (1, 1, 1):
+    """Whether it is a line down the columns of planes, then one along long rows, or one of them."""
+    if kernels.VECTOR < MASKED or len(problem.steps) > 2 or problem.stride != (1, 1, 1):
         return False
+    first, *more = problem.steps
+    last = problem.steps[-1]
     size = problem.dtype.itemsize
-    down, along = problem.steps
-    first_y, first_x = down.taps[0][1], along.taps[0][2]
+    grid, sizes = problem.grid, problem.sizes
+    down = _goes(first, 1) and 3 <= len(first.taps) <= kernels.MOST_DOWN
+    if more:
+        lines = down and _goes(last, 2)
+    elif down:
+        lines = grid[2] <= sizes[2]
+    else:
+        lines = _goes(last, 2) and len(last.taps) > 1 and grid[1] <= sizes[1]
     return (
-        down.output is None
-        and problem.grid[0] <= problem.sizes[0]
+        lines
         and all(s.groups == s.inputs == s.outputs == 1 for s in problem.steps)
         and all(in_order(s.gather, size) for s in problem.steps)
-        and down.taps == [(0, first_y + i, 0) for i in range(len(down.taps))]
-        and along.taps == [(0, 0, first_x + i) for i in range(len(along.taps))]
-        and 3 <= len(down.taps) <= kernels.MOST_DOWN
-        and 2 * problem.grid[2] * size > kernels.VECTOR
+        and last.output is not None
+        and (first.output is None) == bool(more)
+        and grid[0] <= sizes[0]
+        and 2 * grid[2] * size > kernels.VECTOR
     )
 
 
+def _goes(step, along):
+    """Whether its taps are a line along an axis, side by side."""
+    first = step.taps[0][along] if step.taps else 0
+    places = [
+        tuple(first + i if a == along else 0 for a in range(3)) for i in range(len(step.taps))
+    ]
+    return step.taps == places != []
+
+
 def _separable(problem, threads):
-    """Plan two lines: tiles are rows of planes, or of a part of their columns."""
-    down, along = problem.steps
+    """Plan one line or two: tiles are rows of planes, or of a part of their columns."""
     size = problem.dtype.itemsize
     _, height, width = problem.grid
-    work = height * (50 + width * size / kernels.VECTOR * (len(down.taps) + len(along.taps) + 5))
+    taps = sum(len(step.taps) for step in problem.steps)
+    work = height * (50 + width * size / kernels.VECTOR * (taps + 5))
     cycles = problem.images * problem.groups * problem.grid[0] * work
     threads = worth(threads, cycles)
     parts = -(-width * size // SEPARABLE_BYTES)
@@ -696,10 +712,12 @@ def _separable(problem, threads):
     tile = (1, min(rows, height), -(-width // parts))
     layout = Buffer(aligned(WORKER_BYTES), (True,) * 3, 1, 0, 0, 0, 0)
     # Rows that lie beside each other are not to fall on the same cache lines.
-    pitch = aligned((tile[2] + len(along.taps)) * size + 4 * kernels.VECTOR) + 64
+    most = max(len(step.taps) for step in problem.steps)
+    pitch = aligned((tile[2] + most) * size + 9 * kernels.VECTOR) + 64
     middle = pitch
     lines = middle + kernels.BAND_ROWS * pitch
-    panel = lines + (len(down.taps) + kernels.BAND_ROWS) * pitch
+    down = 1 if _goes(problem.steps[0], 2) else len(problem.steps[0].taps)
+    panel = lines + (down + kernels.BAND_ROWS) * pitch
     end = layout.start + panel + kernels.BAND_ROWS * pitch
     passes = [
         Pass(
@@ -709,12 +727,13 @@ def _separable(problem, threads):
             first_x=step.taps[0][2],
             source=lines,
             sums_pitch=pitch,
-            target=place,
+            target=middle if step.output is None else panel,
+            line=_goes(step, 2),
         ).of_step(step)
-        for step, place in ((down, middle), (along, panel))
+        for step in problem.steps
     ]
     each = aligned(problem.groups * size)
-    passes[1] = passes[1]._replace(bias=each)
+    passes[-1] = passes[-1]._replace(bias=each)
     axes = [axis(problem, a) for a in range(3)]
     table = [r for a in axes for r in a.residues]
     return finished(
