@@ -39,7 +39,7 @@ G. Many input channels may take turns in the scratch, in *parts*; their sums wai
    much of what the taps meet is the zeros around the input, taps are *apart*: one after the other
    is laid out, only where it meets more. Swapped passes leave out taps that meet nothing else in
    some rows.
-H. Small filters of single channels (filter.pxd), pairs of lines on planes (separable.pxd), kernels
+H. Small filters of single channels (filter.pxd), lines on planes (separable.pxd), kernels
    as large as the image (dots.pxd), and linear maps at each position, read the input in place. The
    first output channels of a map *keep* what their register tiles load, for the others, one tap
    after the other in whole cache lines. Small planes of single channels are transposed

@@ -417,7 +417,7 @@ cdef inline void multiply_run(
     const char *source, Py_ssize_t taps, const char *weights, const char *bias, char *target,
     Py_ssize_t valid, Py_ssize_t runs, int vectors, vector *_,
 ) noexcept nogil:
-    """Taps side by side, `runs` times some vectors of positions, up to eight; `valid` bytes of them.
+    """A line of taps at some vectors of positions, up to eight, `runs` times; `valid` bytes of all.
 
     A vector of positions sees at tap k + lanes what the next one sees at tap k: of taps that
     far apart four at a time share what is loaded, if they are many. Those left over are added last.

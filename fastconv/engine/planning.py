@@ -366,7 +366,7 @@ class _Choice(NamedTuple):
 
 
 def _is_line(problem):
-    """Whether many taps side by side share what is loaded, in an order of their own."""
+    """Whether the one output channel has nothing but taps side by side of the one input channel."""
     (step, *more) = problem.steps
     first = step.taps[0][2] if step.taps else 0
     return (
@@ -408,17 +408,13 @@ def _ways(problem):
         parts += [n for n in (2, 4, 8, 16, 32, 64) if step.inputs >= 16 * n]
     ways = [(axes, 0, n) for axes in _lay_outs(problem) for n in parts]
     positions = math.prod(problem.grid[1:])
-    swaps = (
-        not _is_line(problem)  # their order of the sums is one of their own
-        and problem.stored == problem.dtype
-        and all(
-            s.output
-            and s.inputs
-            and s.outputs > 1
-            and s.groups == 1
-            and (positions <= MOST_POSITIONS or s.output.channel == problem.dtype.itemsize)
-            for s in problem.steps
-        )
+    swaps = problem.stored == problem.dtype and all(
+        s.output
+        and s.inputs
+        and s.outputs > 1
+        and s.groups == 1
+        and (positions <= MOST_POSITIONS or s.output.channel == problem.dtype.itemsize)
+        for s in problem.steps
     )
     if swaps:
         axes = rows_in_turn(problem)

@@ -1,8 +1,8 @@
 """Separable: a line of taps down the columns of a plane, then one along its rows, or one of them.
 
 Four rows of the output at a time, without a lay-out. What the columns make of all rows that these
-see, or these rows themselves, stands in the scratch, and the rows find it there. The border is what it makes of that: each column is treated
-alike. Taps are added up in the order in which passes over a lay-out add them.
+see, or these rows themselves, stands in the scratch, and the line along the rows finds it there.
+The border is what it makes of that: each column is treated alike.
 """
 
 from libc.string cimport memset

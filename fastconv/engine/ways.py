@@ -1,7 +1,7 @@
 """The ways of direct sums: by the tiles of planning.py, or where something else is faster.
 
 `plan` asks one after the other: what is read in place, as maps at each position, small filters,
-kernels as large as the image and pairs of lines; what is interleaved; what is computed as two
+kernels as large as the image and lines; what is interleaved; what is computed as two
 problems in turn, or tap by tap. All other problems are tiles that are laid out.
 """
 
@@ -658,7 +658,7 @@ def _interleaved(problem, threads):
     )  # fmt: skip
 
 
-# ---- In place: pairs of lines ------------------------------------------------------
+# ---- In place: lines ----------------------------------------------------------------
 
 
 def _is_separable(problem):
