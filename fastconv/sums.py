@@ -25,8 +25,9 @@ NAMES = ("input", "weight", "bias")
 _NEVER = 1 << 20
 #: Few sums, of so many products, that are not worth a plan.
 FEW_SUMS, _LONG_SUM = 16, 512
-#: Nanoseconds for each product and byte of an element, computed directly; for each tap, once.
-_PRODUCT, _TAP = 0.008, 30
+#: Nanoseconds for each product and byte of an element, computed directly, of a line of taps and of
+#: others; for each tap, once.
+_LINE, _PRODUCT, _TAP = 0.0055, 0.008, 30
 
 
 # ---- What is wanted -----------------------------------------------------------------
@@ -89,7 +90,8 @@ def by_fft(sizes, taps, first, counts, dtype, beside=1):
     products = math.prod(taps) * math.prod(counts)
     if products * beside < _NEVER:
         return False
-    each = _PRODUCT * dtype.itemsize * (2 if dtype.kind == "c" else 1)
+    each = _LINE if max(taps) == math.prod(taps) else _PRODUCT
+    each *= dtype.itemsize * (2 if dtype.kind == "c" else 1)
     direct = (each * products + _TAP * math.prod(taps) / beside) / 1000
     return bool(overlap.plan(sizes, taps, first, counts, dtype.itemsize, beside)[0] < direct)
 

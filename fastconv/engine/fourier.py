@@ -223,8 +223,9 @@ def cycles(problem, limit):
     least = 1.5 * (inputs + outputs) + 0.15 * size * inputs * outputs
     if 150_000 + problem.groups * math.prod(problem.grid) * least > limit:
         return math.inf
-    # Where both take about as long it is direct sums, whose error is smaller.
-    return 1.1 * _choose(problem)[-1]
+    # As measured beside direct sums; and where both take about as long it is these, whose error is
+    # smaller.
+    return 1.5 * _choose(problem)[-1]
 
 
 # ---- The plan -----------------------------------------------------------------------
