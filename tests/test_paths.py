@@ -353,16 +353,71 @@ def test_last_tile_of_a_pointwise_map_has_a_vector(outputs):
                 assert width % told.tile[-1] == 0 or width % told.tile[-1] >= lanes
 
 
-# Lines of many taps
+# One line of taps, along the rows or down the columns
 
 
-@pytest.mark.parametrize("taps", [64, 65, 100, 127, 128, 200])
+@pytest.mark.parametrize("taps", [2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 64, 65, 100, 128, 200])
 @each_dtype
 def test_line(rng, dtype, taps):
-    for size in (taps, taps + 1, 700, 1500):
+    for size in (taps, taps + 1, taps + 50, 700, 1500):
         x = crop(whole(rng, 1, 2, size, dtype=dtype))
-        w = whole(rng, 2, 1, taps, dtype=dtype)
-        direct("conv1d", x, w, groups=2, padding=((taps // 2, 3),))
+        w, b = whole(rng, 2, 1, taps, dtype=dtype), whole(rng, 2, dtype=dtype)
+        direct("conv1d", x, w, b, groups=2, padding=((taps // 2, 3),))
+
+
+@pytest.mark.parametrize("width", [5, 17, 33, 48, 64, 70, 160, 1030, 2100])
+@pytest.mark.parametrize("kernel", [(2, 1), (3, 1), (9, 1), (64, 1), (65, 1), (1, 2), (1, 40)])
+@each_dtype
+def test_line_of_planes(rng, dtype, kernel, width):
+    """Rows begin with a cache line, or nowhere near, and so do planes."""
+    down, along = kernel
+    w, b = whole(rng, 2, 1, *kernel, dtype=dtype), whole(rng, 2, dtype=dtype)
+    for height, beside in ((1, 3), (4, 0), (7, 0), (70, 0), (70, 3)) if width < 1000 else ((9, 0),):
+        x = whole(rng, 1, 2, height, width + beside + 1, dtype=dtype)[..., 1 : width + 1]
+        options = {"groups": 2, "padding": ((down - 1, down // 2), (along - 1, along // 2))}
+        direct("conv2d", x, w, b, **options)
+        if width >= 64 and MASKED and down <= planning.kernels.MOST_DOWN and down != 2:
+            assert "in place" in method("conv2d", x, w, b, **options)
+
+
+@pytest.mark.parametrize("mode", ["reflect", "mirror", "nearest", "wrap"])
+@pytest.mark.parametrize("given", ["float32", "uint8", "int16"])
+@pytest.mark.parametrize("shape", [(5, 40), (3, 1500), (40, 11), (13, 4, 70)], ids=str)
+def test_line_borders(rng, shape, given, mode):
+    x = np.abs(whole(rng, *shape)).astype(given)
+    border = fastconv.ndimage._BORDERS[mode]
+    for taps in (3, 9, 21):
+        w = whole(rng, taps).astype(np.float32)
+        for axis in range(x.ndim):
+            expected = ndimage.correlate1d(x.astype(np.float64), w, axis, mode=mode)
+            for stored in ("float32", "int32"):
+                out = np.empty((*shape, 2), stored)[::-1, ..., 1]
+                kept = None if stored == "float32" else stored
+                parameters = (axis, taps // 2, taps // 2, border, kept)
+                names = ("input", "weight")
+                call(problems.line, names, (x, w), parameters, out, dtype=np.dtype(np.float32))
+                np.testing.assert_array_equal(out, expected)
+
+
+@pytest.mark.parametrize("view", WRITEABLE_VIEWS)
+@pytest.mark.parametrize("kernel", [(5, 1), (1, 5)])
+def test_line_of_and_to_views(rng, view, kernel):
+    x, w = whole(rng, 1, 4, 9, 41), whole(rng, 4, 1, *kernel)
+    expected = direct("conv2d", x, w, groups=4, padding="same")
+    out = view(np.zeros_like(expected))
+    given, weight = view(x), view(w)
+    fastconv.conv2d(given, weight, groups=4, padding="same", method="direct", out=out)
+    np.testing.assert_array_equal(out, expected)
+
+
+@pytest.mark.parametrize("kernel", [(5, 1), (1, 5), (1, 70)])
+def test_line_keeps_what_is_not_finite_where_it_is(rng, kernel):
+    x = whole(rng, 1, 1, 12, 300)
+    x[0, 0, 6, 150] = np.nan
+    w = np.abs(whole(rng, 1, 1, *kernel)) + 1
+    result = fastconv.conv2d(x, w, padding="same", method="direct")
+    seen = fastconv.conv2d(np.where(np.isnan(x), 1, 0).astype(np.float32), w, padding="same") > 0
+    np.testing.assert_array_equal(np.isnan(result), seen)
 
 
 # Parts of the input channels, one after the other
