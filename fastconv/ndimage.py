@@ -219,7 +219,7 @@ _FEW_FOR_LAPLACE, _FEW_OTHERS_FOR_LAPLACE = 0, 2048
 _FEW_FOR_MEAN, _FEW_OTHERS_FOR_MEAN = 0, 4096
 #: The same for a single line of running sums, each of which waits for the one before.
 _FEW_FOR_RUNNING_MEAN = 1 << 16
-#: The same for a line, in elements times what each of them takes: its taps and some more.
+#: The same for a line, in elements, not of floats, times what each takes: its taps and some more.
 _FEW_FOR_LINE, _OF_ELEMENT = 45_000, 4
 
 
@@ -236,8 +236,7 @@ def _few_for_kernel(input: ArrayLike, weights: ArrayLike, dtype: DTypeLike | Non
 
 
 def _few_for_line(input: ArrayLike, dtype: DTypeLike | None, taps: int) -> bool:
-    limit = _FEW_FOR_LINE // (taps + _OF_ELEMENT)
-    return _few(input, dtype, limit, limit)
+    return _few(input, dtype, 0, _FEW_FOR_LINE // (taps + _OF_ELEMENT))
 
 
 def _axes(axes: _Axes, rank: int) -> tuple[int, ...] | None:
