@@ -26,7 +26,7 @@ __all__ = ["resample_poly", "savgol_filter", "sepfir2d", "upfirdn"]
 #: Products that SciPy has summed up before the engine has been asked.
 _FEW, _FEW_2D = 4_000, 10_000
 
-#: From how many phases on each output is computed by itself; less are a pass each.
+#: From how many phases on there is no plan, which would take longer for each; less are a pass each.
 _PHASES = 4
 #: Elements of scratch for a block of outputs of each phase; and of the line that others see.
 _SCRATCH, _SEEN = 65536, 2048
@@ -125,10 +125,10 @@ def _resampled(
 ) -> NDArray[Any] | None:
     """`count` elements of the upsampled and filtered signal, by `down` from `offset` on.
 
-    None if that is not for the engine: short signals, for which a plan takes longer.
+    None if that is not for the engine, nor is less than an output of each phase.
     """
     dtype = np.promote_types(np.promote_types(h.dtype, x.dtype), np.float32)
-    if dtype.char not in FLOATS or not np.isfinite(h.sum()):
+    if count < up or dtype.char not in FLOATS or not np.isfinite(h).all():
         return None
     axis %= x.ndim
     # The axis between images and what is next to each other.

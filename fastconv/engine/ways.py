@@ -689,11 +689,11 @@ def _is_separable(problem):
 
 def _goes(step, along):
     """Whether its taps are a line along an axis, side by side."""
-    first = step.taps[0][along] if step.taps else 0
-    places = [
-        tuple(first + i if a == along else 0 for a in range(3)) for i in range(len(step.taps))
-    ]
-    return step.taps == places != []
+    if not step.taps:
+        return False
+    places = list(zip(*step.taps, strict=True))
+    line = places.pop(along)
+    return not any(map(any, places)) and line == tuple(range(line[0], line[0] + len(line)))
 
 
 def _separable(problem, threads):
