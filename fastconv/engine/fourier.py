@@ -225,7 +225,7 @@ def cycles(problem, limit):
         return math.inf
     # As measured beside direct sums; and where both take about as long it is these, whose error is
     # smaller.
-    return 1.5 * _choose(problem)[-1]
+    return 1.4 * _choose(problem)[-1]
 
 
 # ---- The plan -----------------------------------------------------------------------
