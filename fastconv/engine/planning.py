@@ -365,17 +365,26 @@ class _Choice(NamedTuple):
     splits: int
 
 
+def side_by_side(step, along):
+    """Whether its taps are a line along an axis, at one place of the others."""
+    if not step.taps:
+        return False
+    places = list(zip(*step.taps, strict=True))
+    line = places.pop(along)
+    return line == tuple(range(line[0], line[0] + len(line))) and all(
+        len(set(each)) == 1 for each in places
+    )
+
+
 def _is_line(problem):
     """Whether the one output channel has nothing but taps side by side of the one input channel."""
     (step, *more) = problem.steps
-    first = step.taps[0][2] if step.taps else 0
     return (
         not more
         and step.output is not None
         and step.inputs == step.outputs == problem.stride[2] == 1
         and len(step.taps) > 1
-        and [tap[2] for tap in step.taps] == list(range(first, first + len(step.taps)))
-        and len({tap[:2] for tap in step.taps}) == 1
+        and side_by_side(step, 2)
     )
 
 

@@ -28,6 +28,7 @@ from fastconv.engine.planning import (
     flops,
     gathered,
     in_order,
+    side_by_side,
     tiled,
     together,
     worth,
@@ -688,12 +689,10 @@ def _is_separable(problem):
 
 
 def _goes(step, along):
-    """Whether its taps are a line along an axis, side by side."""
-    if not step.taps:
-        return False
-    places = list(zip(*step.taps, strict=True))
-    line = places.pop(along)
-    return not any(map(any, places)) and line == tuple(range(line[0], line[0] + len(line)))
+    """Whether its taps are a line along an axis, at the output's own place of the others."""
+    return side_by_side(step, along) and not any(
+        place for a, place in enumerate(step.taps[0]) if a != along
+    )
 
 
 def _separable(problem, threads):
