@@ -377,7 +377,9 @@ def test_line_of_planes(rng, dtype, kernel, width):
         options = {"groups": 2, "padding": ((down - 1, down // 2), (along - 1, along // 2))}
         direct("conv2d", x, w, b, **options)
         if width >= 160 and MASKED and down <= planning.kernels.MOST_DOWN and down != 2:
-            assert "in place" in method("conv2d", x, w, b, **options)
+            # Two planes may be interleaved; one cannot.
+            options["groups"] = 1
+            assert "in place" in method("conv2d", x[:, :1], w[:1], b[:1], **options)
 
 
 @pytest.mark.parametrize("mode", ["reflect", "mirror", "nearest", "wrap"])
