@@ -119,7 +119,7 @@ def output_sizes(sizes, kernel, stride, pairs, dilation):
             f"weight is larger than the padded input: kernel {kernel} with dilation {dilation} "
             f"covers {extent}, the input {sizes} with padding {pairs} is {padded}"
         )
-    if max(padded) > LARGEST:
+    if max(padded, default=0) > LARGEST:
         raise ValueError(f"padding makes the input too large: {padded}")
     return tuple((p - e) // s + 1 for p, e, s in zip(padded, extent, stride, strict=True))
 

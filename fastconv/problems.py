@@ -195,6 +195,24 @@ def convolution(
     return given.problem(groups, border, stride, sizes, [step]), out.shape, 0
 
 
+def pointwise(arrays, strides):
+    """A linear map of the channels at each position; a matrix has no axes for the kernel."""
+    given, weight = arrays["input"], arrays["weight"]
+    if weight.ndim == 2:
+        if not 2 <= given.ndim <= 5:
+            raise ValueError(
+                "input must have shape (N, C, ...) with 0 to 3 spatial axes for a weight "
+                f"(Cout, Cin), got {given.shape}"
+            )
+        arrays = {**arrays, "weight": weight[(...,) + (None,) * (given.ndim - 2)]}
+    elif not 3 <= weight.ndim <= 5 or weight.shape[2:] != (1,) * (weight.ndim - 2):
+        raise ValueError(
+            f"weight must have shape (Cout, Cin) or (Cout, Cin, 1, ...), got {weight.shape}"
+        )
+    rank = arrays["weight"].ndim - 2
+    return convolution(arrays, strides, rank, 1, 0, 1, 1, "zeros")
+
+
 def correlation(arrays, strides, pads, padding_mode, stored=None, kept=None, dilation=1):
     """One array and one kernel without axes for images and channels.
 

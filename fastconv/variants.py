@@ -84,28 +84,7 @@ def pointwise_conv(
             [[-8., -8.],
              [-8., -8.]]]])
     """
-    packed = weight if isinstance(weight, PackedWeight) else None
-    weight = as_array("weight", weight)
-    if weight.ndim == 2:
-        input = as_array("input", input)
-        if not 2 <= input.ndim <= 5:
-            raise ValueError(
-                "input must have shape (N, C, ...) with 0 to 3 spatial axes for a weight "
-                f"(Cout, Cin), got {input.shape}"
-            )
-        if input.ndim == 2:
-            return pointwise_conv(input[..., None], packed or weight, bias)[..., 0]
-        weight = weight[(...,) + (None,) * (input.ndim - 2)]
-    if not 3 <= weight.ndim <= 5 or weight.shape[2:] != (1,) * (weight.ndim - 2):
-        raise ValueError(
-            f"weight must have shape (Cout, Cin) or (Cout, Cin, 1, ...), got {weight.shape}"
-        )
-    return call(
-        problems.convolution,
-        ("input", "weight", "bias"),
-        (input, packed.viewed(weight) if packed else weight, bias),
-        (None, 1, 0, 1, 1, "zeros"),
-    )
+    return call(problems.pointwise, ("input", "weight", "bias"), (input, weight, bias), ())
 
 
 # ---- Depthwise ----------------------------------------------------------------------

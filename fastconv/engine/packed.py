@@ -75,12 +75,6 @@ class PackedWeight:
         both: PackedWeight = self.prepared[key]
         return both
 
-    def viewed(self, array: NDArray[Any]) -> PackedWeight:
-        """The same weight in another shape, and all that is prepared of it."""
-        other = PackedWeight(array)
-        other.prepared, other._kept = self.prepared, self._kept
-        return other
-
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         return np.array(self._array, dtype, copy=copy)
 
