@@ -226,6 +226,17 @@ def call(describe, names, operands, parameters, out=None, method=ONLY, dtype=Non
     return out
 
 
+def prepared(describe, names, operands, parameters, out, method=ONLY, dtype=None):
+    """What `call` runs for arrays that lie as these do: a function of operands and `out`.
+
+    None if there is more to it.
+    """
+    if operands[-1] is None:
+        operands = operands[:-1]
+    given, planned = _planned(describe, names, operands, parameters, out, method, False, dtype)
+    return planned.run if given[0] is operands[0] and not planned.fill else None
+
+
 def _unpacked(names, operands):
     """The operands without packed ones, and those if they are all of the weights."""
     packed = tuple(operand for operand in operands if type(operand) is PackedWeight)

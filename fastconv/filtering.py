@@ -5,6 +5,7 @@ those of geometry.PADDING_MODES; `fill` is what stands around the array where th
 """
 
 import functools
+import itertools
 import math
 import operator
 from collections.abc import Callable
@@ -14,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastconv import correlation, engine, geometry, problems
-from fastconv.arrays import ONLY, call
+from fastconv.arrays import ONLY, call, prepared
 from fastconv.engine import planning
+from fastconv.engine._calls import largest_of
 from fastconv.engine.dispatch import kernels
 from fastconv.engine.threads import get_num_threads, team_started
 
@@ -31,6 +33,9 @@ _CHAINED = {2: kernels.MOST_DOWN if kernels.VECTOR >= planning.MASKED else 25, 3
 NESTED, _NESTED_PLANES = 30, 16
 #: And from how many products on.
 _WORTH = 1 << 22
+#: From how many taps on means are running sums at once: of several lines that do not go through
+#: side by side, and of a single one, times the bytes of an element.
+_RUNNING_ALONG, _RUNNING_ALONE = 60, 1000
 #: What a pass takes, in taps.
 _PASS = 8
 #: The most taps of a kernel whose zeros are left out; FFTs may be faster with all of more.
@@ -45,8 +50,11 @@ _DOUBT = 1 / 128
 _TOLD = 1 << 22
 #: How many times the taps that count a kernel may have before these are looked at one by one.
 _DENSE = 2
-#: The most elements of an array whose rows are remembered, and for how many calls.
-_REMEMBERED, _CALLS = 1 << 20, 16
+#: The most elements of an array whose rows are remembered, and for how many calls; and of one whose
+#: call is known, rows and all.
+_REMEMBERED, _CALLS, _KNOWN = 1 << 20, 16, 1 << 16
+#: The most complex numbers whose parts go through one after the other.
+_APART = 1 << 18
 #: Below how many elements side by side lines are not taken together.
 _NARROW = 16
 #: The least rows that a block of running means has, and the longest ones.
@@ -64,7 +72,7 @@ class Single(NamedTuple):
 
     describe: Callable[..., Any]
     names: tuple[str, ...]
-    weights: tuple[NDArray[Any], ...]
+    weights: tuple[NDArray[Any] | None, ...]
     parameters: tuple[Any, ...]
     #: In which order the engine has the axes of arrays, if in another one.
     axes: list[int] | None
@@ -78,14 +86,131 @@ class Single(NamedTuple):
     def run(self, array, out=None):
         """The result, in an array of its own or in `out`."""
         result = np.empty(array.shape, self.stored) if out is None else out
-        given, into = array, result
-        if self.shape is not None:
-            given, into = given.reshape(self.shape), into.reshape(self.shape)
-        if self.axes is not None:
-            given, into = given.transpose(self.axes), into.transpose(self.axes)
+        given, into = self._seen(array), self._seen(result)
         operands = given, *self.weights
         call(self.describe, self.names, operands, self.parameters, into, self.method, self.dtype)
         return result
+
+    def _seen(self, array):
+        """The array as the engine has it."""
+        if self.shape is not None:
+            array = array.reshape(self.shape)
+        return array if self.axes is None else array.transpose(self.axes)
+
+    def kept(self):
+        """The same with weights of its own: the caller's may change."""
+        weights = [w if w is None else w.copy() for w in self.weights]
+        return self._replace(weights=tuple(weights))
+
+    def prepared(self, array, out):
+        operands = self._seen(array), *self.weights
+        run = prepared(
+            self.describe, self.names, operands, self.parameters, self._seen(out), self.method,
+            self.dtype,
+        )  # fmt: skip
+        if run is None:
+            return lambda operands, out: self.run(operands[0], out), ()
+        return run, tuple([w for w in self.weights if w is not None])
+
+
+class Bounded(NamedTuple):
+    """Work on integers, if none of them exceeds what it was planned for."""
+
+    work: Any
+    largest: int
+
+    @property
+    def stored(self):
+        return self.work.stored
+
+    def kept(self):
+        return self._replace(work=self.work.kept())
+
+    def prepared(self, array, out):
+        one, weights = self.work.prepared(array, out)
+
+        def run(operands, out):
+            return largest_of(operands[0]) <= self.largest and one(operands, out) is not False
+
+        return run, weights
+
+
+class Cast(NamedTuple):
+    """Work whose results are then cast."""
+
+    work: Any
+    stored: np.dtype[Any]
+
+    def kept(self):
+        return self._replace(work=self.work.kept())
+
+    def prepared(self, array, out):
+        one, weights = self.work.prepared(array, np.empty(out.shape, self.work.stored))
+
+        def run(operands, out):
+            result = np.empty(out.shape, self.work.stored)
+            finite = one(operands, result)
+            np.copyto(out, result, casting="unsafe")
+            return finite
+
+        return run, weights
+
+
+class Parts(NamedTuple):
+    """The same work on the real and the imaginary parts."""
+
+    work: Any
+    stored: np.dtype[Any]
+
+    def kept(self):
+        return self._replace(work=self.work.kept())
+
+    def prepared(self, array, out):
+        one, weights = self.work.prepared(array.real, out.real)
+
+        def run(operands, out):
+            array = operands[0]
+            return (
+                one((array.real, *weights), out.real) is not False
+                and one((array.imag, *weights), out.imag) is not False
+            )
+
+        return run, ()
+
+
+def _done(work, array, out):
+    """What `work` tells of its result in `out`."""
+    run, weights = work.prepared(array, out)
+    return run((array, *weights), out)
+
+
+class Several(NamedTuple):
+    """One piece of work after the other, each with what its result is stored in."""
+
+    works: list[Any]
+    stored: np.dtype[Any]
+
+    def kept(self):
+        return self._replace(works=[work.kept() for work in self.works])
+
+    def prepared(self, array, out):
+        """What is between them is in arrays of their own."""
+        shape = array.shape
+        between = [work.stored for work in self.works[:-1]]
+        arrays = [array, *(np.empty(shape, dtype) for dtype in between), out]
+        pairs = zip(self.works, itertools.pairwise(arrays), strict=True)
+        runs = [work.prepared(*pair) for work, pair in pairs]
+
+        def run(operands, out):
+            (array,) = operands
+            results = [*(np.empty(shape, dtype) for dtype in between), out]
+            for (one, weights), result in zip(runs, results, strict=True):
+                if one((array, *weights), result) is False:
+                    return False
+                array = result
+            return True
+
+        return run, ()
 
 
 # ---- Lines --------------------------------------------------------------------------
@@ -122,6 +247,15 @@ def line(array, weights, axis, pads, border, fill, out, dilation=1, bias=None, r
     if filled:
         _add_fill(out, weights, axis, pads, fill)
     return out
+
+
+def plain(dtype, weights, pads, border):
+    """What `correlation.correlate` does of a plain array and kernel of up to three axes."""
+    weights = weights.astype(dtype)
+    return Single(
+        problems.correlation, _NAMES, (weights, None), (pads, border, None), None, dtype, dtype,
+        "auto",
+    )  # fmt: skip
 
 
 def _kept(stored, dtype):
@@ -173,12 +307,14 @@ def lines(array, passes, dtype, out, fill, remember=None):
     """
     result = np.empty(array.shape, dtype) if out is None else out
     if dtype.kind == "c":
+        works = []
         parts = ((array.real, result.real, fill.real), (array.imag, result.imag, fill.imag))
         for part, into, around in parts:
-            lines(part, passes, into.dtype, into, around)
+            lines(part, passes, into.dtype, into, around, works.append)
+        _remember_parts(works, fill, result.dtype, remember)
         return result
     means = len(passes) == 2 and all(_is_mean(array, w, _NESTED_PLANES) for _, w, *_ in passes)
-    if means and planes(array, passes, fill, result):
+    if means and planes(array, passes, fill, result, remember):
         return result
     single = _chain(array.shape, passes, dtype, result.dtype, fill)
     if single:
@@ -186,25 +322,34 @@ def lines(array, passes, dtype, out, fill, remember=None):
             remember(single)
         return single.run(array, result)
     # In turn, so that the last pass writes the result, unless something is added to that.
-    late = result.dtype != dtype and (fill != 0 or _is_box(array, passes[-1][1]))
+    boxes = [_is_box(array, w) or _runs(array, axis, w) for axis, w, *_ in passes]
+    late = result.dtype != dtype and (fill != 0 or boxes[-1])
     last = np.empty(array.shape, dtype) if late else result
     spare = [None, last if last.dtype == dtype else None]
-    workspaces = []
+    works, workspaces = [], []
     for left, (axis, weights, *border) in zip(reversed(range(len(passes))), passes, strict=True):
         into = last
         if left:
             into = spare[1 - left % 2]
             if into is None:
                 into = spare[1 - left % 2] = _between(result.shape, dtype, workspaces)
-        if _is_box(array, weights):
-            array = box(array, weights, axis, *border, fill, dtype, into)
+        if boxes[-1 - left]:
+            array = box(array, weights, axis, *border, fill, dtype, into, works.append)
         else:
-            told = remember if len(passes) == 1 else None
             weights = _of_dtype(weights, dtype)
-            array = line(array, weights, axis, *border, fill, into, remember=told)
+            array = line(array, weights, axis, *border, fill, into, remember=works.append)
     for workspace in workspaces:
         engine.given_back(workspace)
-    return cast(last, result.dtype, result) if late else result
+    if late:
+        return cast(last, result.dtype, result)
+    _remember(works, passes, remember)
+    return result
+
+
+def _remember_parts(works, fill, dtype, remember):
+    """What both parts of complex numbers were, if each was one piece of the same work."""
+    if remember and len(works) == 2 and fill == 0:
+        remember(Parts(works[0], dtype))
 
 
 def _between(shape, dtype, workspaces):
@@ -302,10 +447,26 @@ def _is_mean(array, weights, least=NESTED):
     return _is_box(array, weights, least) and weights[0] == 1 / weights.size
 
 
-def box(array, weights, axis, pads, border, fill, dtype, out):
+def _runs(array, axis, weights):
+    """Whether a line averages, over so many elements that running sums take less time."""
+    if _lines_of(array, axis)[-1]:
+        least = NESTED
+    elif array.size > array.shape[axis]:
+        least = _RUNNING_ALONG
+    else:
+        least = _RUNNING_ALONE // array.itemsize
+    return weights.size >= least and (weights == 1 / weights.size).all()
+
+
+def box(array, weights, axis, pads, border, fill, dtype, out, remember=None):
     """A line whose weights are equal, at a cost that does not grow with how many they are."""
-    if _is_mean(array, weights) and running(array, axis, weights.size, pads, border, fill, out):
-        return out
+    if weights[0] == 1 / weights.size:
+        work = Lines(axis, weights.size, pads, border, fill, out.dtype)
+        # If not all is finite, what is not has spoilt the rest of its line.
+        if _done(work, array, out):
+            if remember:
+                remember(work)
+            return out
     return nested(array.astype(dtype, copy=False), weights, axis, pads, border, fill, out)
 
 
@@ -345,15 +506,7 @@ def nested(array, weights, axis, pads, border, fill, out):
     return out
 
 
-def running(array, axis, size, pads, border, fill, out):
-    """Means of windows by running sums, with SciPy's bits; returns whether all is finite.
-
-    If not, what is not finite has spoilt the rest of its line.
-    """
-    return _by_lines(array, axis, size, pads, border, fill, out)
-
-
-def planes(array, passes, fill, out):
+def planes(array, passes, fill, out, remember=None):
     """Running means along the last two axes at once; returns whether all is finite.
 
     None if passes are to be made one by one.
@@ -370,20 +523,39 @@ def planes(array, passes, fill, out):
     if array.dtype.kind in "iu" and not _in_range(fill, array.dtype):
         # What the first pass makes of it would wrap around.
         return None
-    *outer, height, width = array.shape
-    tables = _plane_tables(
-        math.prod(outer), height, width, array.strides[-2:], tuple(sizes), array.dtype,
-        *((pads, border) for _, _, pads, border in passes),
-    )  # fmt: skip
-    threads = planning.worth(get_num_threads(), 8 * array.size)
-    if threads > 1:
-        team_started()
-    return kernels.run_planes(array, out, *tables, fill, threads, single)
+    pads = tuple([each[2:] for each in passes])
+    work = Planes(tuple(sizes), pads, fill, single, out.dtype)
+    if remember:
+        remember(work)
+    return _done(work, array, out)
+
+
+class Planes(NamedTuple):
+    """Running means along the last two axes of contiguous arrays."""
+
+    sizes: tuple[int, int]
+    #: What the border adds and what it is, for each axis.
+    pads: tuple[tuple[tuple[int, int], str], ...]
+    fill: float
+    single: bool
+    stored: np.dtype[Any]
+
+    def kept(self):
+        return self
+
+    def prepared(self, array, out):
+        *outer, height, width = array.shape
+        tables = _plane_tables(
+            math.prod(outer), height, width, array.strides[-2:], self.sizes, array.dtype,
+            *self.pads,
+        )  # fmt: skip
+        threads = _threads(8 * array.size)
+        return kernels.PlaneFilter(*tables, self.fill, threads, self.single).run, ()
 
 
 @functools.lru_cache(maxsize=64)
 def _plane_tables(count, height, width, strides, sizes, dtype, down, along):
-    """The numbers that run_planes takes, and what stands in the borders.
+    """The numbers that PlaneFilter takes, and what stands in the borders.
 
     Blocks of rows begin with sums of their own, whoever computes them, or there would be other
     bits: so they are not much lower than a window.
@@ -423,42 +595,76 @@ def _lines_of(array, axis):
     return shape, group, across, across == 2 or n < _NARROW <= before
 
 
-def _by_lines(array, axis, size, pads, border, fill, out, weights=None, symmetry=0):
-    shape, group, across, beside = _lines_of(array, axis)
-    given = array.reshape(shape)
-    target = out.reshape(shape) if out.flags.c_contiguous else np.empty(shape, out.dtype)
-    tables = _line_tables(
-        shape, group, across, given.strides, target.strides, size, array.dtype, out.dtype, pads,
-        border,
-    )  # fmt: skip
-    fast = None, False, 0, 0
-    if weights is None:
-        single = _is_single_mean(array, size, fill, out)
-    else:
-        fast = _fast_line(weights.tobytes(), symmetry, _small(array.dtype, fill))
-        single = fast[0] is not None
-    threads = planning.worth(get_num_threads(), array.size * (4 if weights is None else size))
-    if threads > 1:
-        team_started()
-    finite = kernels.run_lines(
-        given, target, *tables, fill, beside, threads, weights, symmetry, single, *fast
-    )
-    if not out.flags.c_contiguous:
-        out[...] = target.reshape(out.shape)
-    return finite
+class Lines(NamedTuple):
+    """Running means along an axis or, with weights, sums in SciPy's order."""
+
+    axis: int
+    size: int
+    pads: tuple[int, int]
+    border: str
+    fill: float
+    stored: np.dtype[Any]
+    #: As bytes of float64.
+    weights: bytes | None = None
+
+    def kept(self):
+        return self
+
+    def prepared(self, array, out):
+        shape, group, across, beside = _lines_of(array, self.axis)
+        given, target = array.reshape(shape), _lines_to(out, shape)
+        tables = _line_tables(
+            shape, group, across, given.strides, target.strides, self.size, array.dtype, out.dtype,
+            self.pads, self.border,
+        )  # fmt: skip
+        weights, symmetry, fast = None, 0, (None, False, 0, 0)
+        if self.weights is None:
+            single = _is_single_mean(array, self.size, self.fill, out)
+        else:
+            weights, symmetry = np.frombuffer(self.weights), _symmetry(self.weights)
+            fast = _fast_line(self.weights, symmetry, _small(array.dtype, self.fill))
+            single = fast[0] is not None
+        threads = _threads(array.size * (4 if weights is None else self.size))
+        run_lines = kernels.LineFilter(
+            *tables, self.fill, beside, threads, weights, symmetry, single, *fast
+        ).run
+        if array.flags.c_contiguous and out.flags.c_contiguous:
+            return run_lines, ()
+
+        def run(operands, out):
+            target = _lines_to(out, shape)
+            finite = run_lines((operands[0].reshape(shape),), target)
+            if not out.flags.c_contiguous:
+                out[...] = target.reshape(out.shape)
+            return finite
+
+        return run, ()
+
+
+def _lines_to(out, shape):
+    """Where lines go: to the output itself, or to an array of their own that is contiguous."""
+    return out.reshape(shape) if out.flags.c_contiguous else np.empty(shape, out.dtype)
 
 
 @functools.lru_cache(maxsize=64)
 def _line_tables(
     shape, group, across, strides, out_strides, size, given, stored, pads, border
 ):  # fmt: skip
-    """The numbers that run_lines takes, and what stands in the border."""
+    """The numbers that LineFilter takes, and what stands in the border."""
     numbers = [
         strides[group], out_strides[group], shape[group], strides[1], strides[across],
         out_strides[1], out_strides[across], shape[across], shape[1], size,
         kernels.NUMBERS[_name(given)], kernels.NUMBERS[_name(stored)], pads[0],
     ]  # fmt: skip
     return np.array(numbers, np.intp), beyond(shape[1], pads, border)
+
+
+def _threads(work):
+    """How many threads so many steps are worth."""
+    threads = planning.worth(get_num_threads(), work)
+    if threads > 1:
+        team_started()
+    return threads
 
 
 def _small(dtype, fill):
@@ -489,7 +695,7 @@ def _rounding(weights, largest):
 
 @functools.lru_cache(maxsize=256)
 def _fast_line(weights, symmetry, largest):
-    """What run_lines takes for fast sums: weights, whether these are of two parts, bits, doubt.
+    """What LineFilter takes for fast sums: weights, whether these are of two parts, bits, doubt.
 
     The first parts have so few digits that sums of their products are exact. So the roundings are
     those of the second ones', which are small. The weights are None if too much would be in doubt.
@@ -566,6 +772,16 @@ def kernel(array, weights, pads, border, fill, dtype, out=None, method="auto", r
     Weights that are zero are left out, whatever they meet: NaN times zero is nothing. Where that
     cannot be and matters, the answer is None. `remember` is told as by `lines`.
     """
+    if weights.dtype.kind == "f" and array.dtype.kind == "c" and array.size <= _APART:
+        result = np.empty(array.shape, dtype) if out is None else out
+        works = []
+        parts = ((array.real, result.real, fill.real), (array.imag, result.imag, fill.imag))
+        for part, into, around in parts:
+            told = works.append
+            if kernel(part, weights, pads, border, around, into.dtype, into, method, told) is None:
+                return None
+        _remember_parts(works, fill, result.dtype, remember)
+        return result
     axes = [a for a, k in enumerate(weights.shape) if k > 1]
     kept = np.count_nonzero(weights)
     sparse = kept < weights.size
@@ -648,47 +864,57 @@ def _in_range(number, dtype):
     return info.min <= number <= info.max
 
 
-def _largest(array):
-    """A bound of the absolute values: that of the dtype, if it is small."""
-    if array.dtype.itemsize <= 2:
-        return _largest_of(array.dtype)
-    return max(-int(array.min()), int(array.max()))
-
-
-def integer_boxes(array, passes, dtype, fill):
+def integer_boxes(array, passes, dtype, fill, remember=None):
     """Passes that each average and cast to an integer dtype, as SciPy does."""
     # Those of bytes, all in 16 bits, are fast for any size.
     bytes_only = array.dtype == dtype == np.uint8
     if len(passes) == 2 and (bytes_only or passes[-1][1].size > _RUNNING_PLANES):
         out = np.empty(array.shape, dtype)
-        if planes(array, passes, fill, out):
+        if planes(array, passes, fill, out, remember):
             return out
-    workspaces = []
+    largest = largest_of(array)
+    works, workspaces = [], []
     outputs = _outputs(len(passes), array.shape, dtype, workspaces)
     for (axis, weights, pads, border), out in zip(passes, outputs, strict=True):
-        compute = _shifted(array, weights.size, fill)
+        compute = _shifted(array.dtype, largest, weights.size, fill)
         beside = _lines_of(array, axis)[-1]
         short = weights.size <= (_RUNNING_BESIDE if beside else _RUNNING)
         if compute and short and not bytes_only:
             half = np.array([0.5 / weights.size], compute)
-            line(array, weights.astype(compute), axis, pads, border, 0, out, bias=half)
+            weights = weights.astype(compute)
+            line(array, weights, axis, pads, border, 0, out, bias=half, remember=works.append)
         else:
-            running(array, axis, weights.size, pads, border, fill, out)
+            works.append(Lines(axis, weights.size, pads, border, fill, dtype))
+            _done(works[-1], array, out)
+        largest = _cast_largest(max(largest, abs(fill)), array.dtype.kind == "i" or fill < 0, dtype)
         array = out
     for workspace in workspaces:
         engine.given_back(workspace)
+    _remember(works, passes, remember)
     return array
 
 
-def _shifted(array, size, fill):
+def _cast_largest(bound, negative, dtype):
+    """What is not exceeded, if numbers within a bound are cast to integers that wrap around."""
+    largest = _largest_of(dtype)
+    return largest if negative and dtype.kind == "u" else min(math.ceil(bound) + 1, largest)
+
+
+def _remember(works, passes, remember):
+    """What passes were, if each was one piece of work."""
+    if remember and len(works) == len(passes):
+        remember(Several(works, works[-1].stored) if len(works) > 1 else works[0])
+
+
+def _shifted(given, largest, size, fill):
     """The dtype in which means, and half of one element's share, are cut off to the right integer.
 
     A sum of integers, none of them negative, is at least that far from what would be another one.
     """
-    if array.dtype.kind != "u" or fill:
+    if given.kind != "u" or fill:
         return None
     for dtype in (_FLOAT32, _FLOAT64):
-        if (size + 4) * _EPS[dtype] * (_largest(array) + 1) < 0.4 / size:
+        if (size + 4) * _EPS[dtype] * (largest + 1) < 0.4 / size:
             return dtype
     return None
 
@@ -730,27 +956,29 @@ def _parts(numbers):
 def integer_lines(array, passes, dtype, fill, remember=None):
     """Passes that each cast to an integer dtype; None if SciPy had better compute them."""
     weights = tuple(w.tobytes() for _, w, *_ in passes)
-    compute = _exact_lines(weights, _largest(array), fill, dtype)
+    largest = largest_of(array)
+    compute = _exact_lines(weights, largest, fill, dtype)
     if compute:
         return lines(array, passes, compute, np.empty(array.shape, dtype), fill, remember)
-    workspaces = []
+    works, workspaces = [], []
     outputs = _outputs(len(passes), array.shape, dtype, workspaces)
     for each, w, out in zip(passes, weights, outputs, strict=True):
         axis, line_weights, pads, border = each
-        compute = len(passes) > 1 and _exact_lines((w,), _largest(array), fill, dtype)
+        compute = len(passes) > 1 and _exact_lines((w,), largest, fill, dtype)
+        bound = _bound(largest, [line_weights], fill)
         if compute:
-            lines(array, [each], compute, out, fill)
-        elif not _holds(dtype, _bound(_largest(array), [line_weights], fill)):
+            lines(array, [each], compute, out, fill, works.append)
+        elif not _holds(dtype, bound):
             return None
         else:
             # Just as SciPy does: the order of sums matters.
-            _by_lines(
-                array, axis, line_weights.size, pads, border, fill, out, np.frombuffer(w),
-                _symmetry(w),
-            )  # fmt: skip
-        array = out
+            works.append(Lines(axis, line_weights.size, pads, border, fill, dtype, w))
+            _done(works[-1], array, out)
+        negative = array.dtype.kind == "i" or fill < 0 or (line_weights < 0).any()
+        array, largest = out, _cast_largest(bound, negative, dtype)
     for workspace in workspaces:
         engine.given_back(workspace)
+    _remember(works, passes, remember)
     return array
 
 
@@ -785,13 +1013,20 @@ def _symmetry(weights):
 def integer_kernel(array, weights, pads, border, fill, dtype, remember=None):
     """Any kernel, cast to an integer dtype; None if SciPy had better compute it."""
     compute, fits, factors = _way(
-        weights.tobytes(), weights.shape, _largest(array), fill, dtype,
+        weights.tobytes(), weights.shape, largest_of(array), fill, dtype,
         array.size * weights.size > 1 << 16,
     )  # fmt: skip
     if not fits:
         return None
     if not compute or array.size * weights.size <= _SOON:
-        return _rounded_kernel(array, weights, pads, border, fill, dtype)
+        # Just as SciPy does: the order of sums matters.
+        ordered = Ordered(weights.tobytes(), weights.shape, pads, border, fill, dtype)
+        out = np.empty(array.shape, dtype)
+        if _done(ordered, array, out) is False:
+            return None
+        if remember and array.size <= _KNOWN:
+            remember(ordered)
+        return out
     out = np.empty(array.shape, dtype)
     if factors and (border != "zeros" or fill == 0):
         passes = [(axis, w, pads[axis], border) for axis, w in factors.items()]
@@ -810,28 +1045,36 @@ def _way(weights, shape, largest, fill, dtype, much):
     return compute, True, _integer_factors(weights) if much else None
 
 
-def _rounded_kernel(array, weights, pads, border, fill, dtype):
-    """A kernel cast to an integer dtype just as SciPy does: the order of its sums matters."""
-    out = np.empty(array.shape, dtype)
-    prepare = _ordered if array.size <= _REMEMBERED else _ordered.__wrapped__
-    taps, tables = prepare(
-        weights.tobytes(), weights.shape, pads, border, array.shape, array.strides, out.strides,
-        array.dtype, dtype, fill,
-    )  # fmt: skip
-    if not taps:
-        return None
-    threads = planning.worth(get_num_threads(), array.size * taps)
-    if threads > 1:
-        team_started()
-    kernels.run_kernel(array, out, *tables, fill, threads)
-    return out
+class Ordered(NamedTuple):
+    """A kernel cast to an integer dtype just as SciPy does."""
+
+    #: As bytes of float64.
+    weights: bytes
+    shape: tuple[int, ...]
+    pads: tuple[tuple[int, int], ...]
+    border: str
+    fill: float
+    stored: np.dtype[Any]
+
+    def kept(self):
+        return self
+
+    def prepared(self, array, out):
+        prepare = _ordered if array.size <= _REMEMBERED else _ordered.__wrapped__
+        taps, tables = prepare(
+            *self[:4], array.shape, array.strides, out.strides, array.dtype, self.stored, self.fill
+        )
+        if not taps:
+            # SciPy had better compute it.
+            return lambda operands, out: False, ()
+        return kernels.KernelFilter(*tables, self.fill, _threads(array.size * taps)).run, ()
 
 
 @functools.lru_cache(maxsize=_CALLS)
 def _ordered(
     weights, kernel_shape, pads, border, shape, strides, out_strides, given, stored, fill
 ):  # fmt: skip
-    """What run_kernel takes for a kernel, and how many taps count.
+    """What KernelFilter takes for a kernel, and how many taps count.
 
     An array is planes of rows, of few elements that have no row to themselves, and so is a kernel.
     """
@@ -891,7 +1134,7 @@ def _ordered(
 
 
 def _fast_kernel(weights, given, fill):
-    """What run_kernel takes for fast sums: weights, or None if there are none; bits, doubt."""
+    """What KernelFilter takes for fast sums: weights, or None if there are none; bits, doubt."""
     largest = _small(given, fill)
     fast = _fast(weights, largest, weights) if weights.size and largest < math.inf else None
     if not fast:
@@ -909,7 +1152,7 @@ def _integer_factors(weights):
     None if there are none, or if passes are no cheaper.
     """
     axes = [a for a, k in enumerate(weights.shape) if k > 1]
-    if weights.size < 2.5 * sum(weights.shape[a] for a in axes):
+    if not axes or weights.size < 2.5 * sum(weights.shape[a] for a in axes):
         return None
     parts = _parts([weights])
     rest = (weights * parts).astype(np.int64)

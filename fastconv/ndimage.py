@@ -9,7 +9,6 @@ messages.
 
 from __future__ import annotations
 
-import cmath
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,9 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv import correlation, filtering
-from fastconv.engine._calls import filter_key
+from fastconv.arrays import recorded
+from fastconv.engine._calls import Known, largest_of
+from fastconv.engine.threads import get_num_threads
 from fastconv.originals import original
 
 __all__ = [
@@ -79,12 +80,14 @@ class _Operation:
         """What sums are cast to, if to integers."""
         return np.dtype(np.uint8) if self.target.kind == "b" else self.target.newbyteorder("=")
 
-    def remember(self, single: filtering.Single) -> None:
-        """All of this call was one of the engine: so are others like it."""
-        if self.key is not None and single.stored == self.target:
-            if len(_singles) >= _MOST_SINGLES:
-                _singles.clear()
-            _singles[self.key] = single
+    def remember(self, work: Any) -> None:
+        """All of this call was such a work of filtering.py: so are others like it."""
+        if work.stored != self.target and self.target.kind == "b":
+            work = filtering.Cast(work, self.target)
+        if self.dtype is None and self.array.itemsize > 2:
+            work = filtering.Bounded(work, largest_of(self.array))
+        if work.stored == self.target:
+            _known.keep(self.key, work)
 
     def result(self, values: NDArray[Any] | None) -> NDArray[Any] | None:
         """What the caller gets."""
@@ -99,37 +102,14 @@ class _Operation:
         return self.output
 
 
-#: What calls were, by their keys; forgotten all together when there are too many.
-_singles: dict[_Key, filtering.Single] = {}
-_MOST_SINGLES = 256
-#: The most weights by which they are known.
-_SMALL = 1 << 10
-
-
-def _again(
-    name: str, input: Any, output: Any, *arguments: Any, weights: NDArray[Any] | None = None
-) -> tuple[_Key, NDArray[Any] | None]:
-    """What a call is known by, if it is a plain one, and its result if there was one like it."""
-    if weights is not None and weights.size > _SMALL:
-        return None, None
-    key = filter_key(name, input, output, arguments, weights)
-    if key is None:
-        return None, None
-    try:
-        single = _singles.get(key)
-    except TypeError:
-        # Not hashable.
-        return None, None
-    return key, single and single.run(input, output)
-
+#: What calls were.
+_known = Known(get_num_threads, recorded)
 
 #: Kinds and sizes of dtypes that are computed with; those with little precision are True.
 _INTEGERS = {"?": True, "b": True, "B": True, "h": True, "H": True} | dict.fromkeys("iIlq", False)
 _REALS = {"f": True, "d": False}
 _COMPLEX = {"F": True, "D": False}
 _KNOWN = _INTEGERS | _REALS | _COMPLEX
-#: Those of few conditions.
-_PLAIN = "bBhHfd"
 
 
 def _operation(
@@ -183,8 +163,7 @@ def _operation(
     if target.char in _INTEGERS:
         if given.char not in _INTEGERS or complex_result:
             return None
-        # How larger integers are computed is a matter of the numbers.
-        return _Operation(array, out, target, cval, key=key if array.itemsize <= 2 else None)
+        return _Operation(array, out, target, cval, key=key)
     if target.char not in (_COMPLEX if complex_result else _REALS):
         return None
     narrow = (narrow and target.char in "fF") if accumulator is None else accumulator.char in "fF"
@@ -216,27 +195,45 @@ _FEW_BEYOND_KERNELS = 1 << 17
 _FEW_FOR_GAUSSIAN, _FEW_OTHERS_FOR_GAUSSIAN = 0, 2048
 _FEW_FOR_DIFFERENCE, _FEW_OTHERS_FOR_DIFFERENCE = 0, 3072
 _FEW_FOR_LAPLACE, _FEW_OTHERS_FOR_LAPLACE = 0, 2048
-_FEW_FOR_MEAN, _FEW_OTHERS_FOR_MEAN = 0, 4096
-#: The same for a single line of running sums, each of which waits for the one before.
-_FEW_FOR_RUNNING_MEAN = 1 << 16
+_FEW_OTHERS_FOR_MEAN = 4096
 #: The same for a line, in elements, not of floats, times what each takes: its taps and some more.
 _FEW_FOR_LINE, _OF_ELEMENT = 45_000, 4
 
 
-def _few(input: ArrayLike, dtype: DTypeLike | None, floats: int, others: int) -> bool:
+def _few(
+    key: _Key,
+    input: Any,
+    dtype: DTypeLike | None,
+    floats: int,
+    others: int,
+    complex_weights: bool = False,
+) -> bool:
+    """Whether SciPy is to compute a call of few elements.
+
+    Casts to integers are the same numbers here and there: only the first such call of its kind is
+    SciPy's, and all of those that turn out not to be one that can be remembered.
+    """
     if dtype is not None or type(input) is not np.ndarray:
         return False
-    return input.size < (floats if input.dtype.kind == "f" else others)
+    whole = input.dtype.kind in "iub"
+    if input.size >= (others if whole or complex_weights else floats):
+        return False
+    if key is None or not whole or key[3] not in (None, key[2]):
+        return True
+    return _known.calls_before(key) != 1
 
 
-def _few_for_kernel(input: ArrayLike, weights: ArrayLike, dtype: DTypeLike | None) -> bool:
+def _few_for_kernel(key: _Key, input: Any, weights: Any, dtype: DTypeLike | None) -> bool:
     if dtype is None and type(input) is np.ndarray and input.ndim > 3:
         return input.size * np.size(weights) < _FEW_BEYOND_KERNELS
-    return _few(input, dtype, _FEW_FOR_KERNEL, _FEW_OTHERS_FOR_KERNEL)
+    return _few(
+        key, input, dtype, _FEW_FOR_KERNEL, _FEW_OTHERS_FOR_KERNEL, np.iscomplexobj(weights)
+    )
 
 
-def _few_for_line(input: ArrayLike, dtype: DTypeLike | None, taps: int) -> bool:
-    return _few(input, dtype, 0, _FEW_FOR_LINE // (taps + _OF_ELEMENT))
+def _few_for_line(key: _Key, input: Any, weights: Any, dtype: DTypeLike | None) -> bool:
+    others = _FEW_FOR_LINE // (np.size(weights) + _OF_ELEMENT)
+    return _few(key, input, dtype, 0, others, np.iscomplexobj(weights))
 
 
 def _axes(axes: _Axes, rank: int) -> tuple[int, ...] | None:
@@ -388,41 +385,13 @@ def correlate(
            [ 76,  80,  85,  90,  94],
            [ 96, 100, 105, 110, 114]])
     """
-    result = None
-    if output is axes is dtype is None and type(origin) is int and origin == 0:
-        result = _plain(input, weights, mode, cval)
-        if result is not None:
-            return result
-    if not _few_for_kernel(input, weights, dtype):
-        result = _filtered(input, weights, output, mode, cval, origin, axes, dtype, False)
+    key, result = _known.again(
+        "correlate", input, output, (mode, cval, origin, axes, dtype), weights
+    )
     if result is None:
-        result = _scipy("correlate", input, weights, output, mode, cval, origin, axes=axes)
-    return result
-
-
-def _plain(input: Any, weights: Any, mode: Any, cval: Any) -> NDArray[Any] | None:
-    """Little work of the plainest kind at once: what else may be asked for takes longer to see."""
-    if (
-        type(input) is not np.ndarray
-        or type(weights) is not np.ndarray
-        or type(cval) is not float
-        or input.dtype.char not in _PLAIN
-        or weights.dtype.char not in _REALS
-        or not (input.dtype.isnative and weights.dtype.isnative)
-        or not 0 < input.size * weights.size <= _LITTLE
-        or input.ndim != weights.ndim
-        or not 0 < input.ndim <= 3
-        or (border := _border(mode)) is None
-        or (border == "zeros" and cval != 0)
-    ):
-        return None
-    pads = tuple([(k // 2, k - 1 - k // 2) for k in weights.shape])
-    result: NDArray[Any] | None = None
-    if input.dtype.char not in _REALS:
-        if weights.dtype.char == "d":
-            result = filtering.integer_kernel(input, weights, pads, border, 0.0, input.dtype)
-    elif np.count_nonzero(weights) == weights.size:
-        result = correlation.correlate(input, weights, pads, border, dtype=input.dtype)
+        result = _filtered(
+            key, "correlate", input, weights, output, mode, cval, origin, axes, dtype
+        )
     return result
 
 
@@ -481,15 +450,71 @@ def convolve(
            [4., 5., 6., 0.],
            [7., 8., 9., 0.]])
     """
-    result = None
-    if not _few_for_kernel(input, weights, dtype):
-        result = _filtered(input, weights, output, mode, cval, origin, axes, dtype, True)
+    key, result = _known.again(
+        "convolve", input, output, (mode, cval, origin, axes, dtype), weights
+    )
     if result is None:
-        result = _scipy("convolve", input, weights, output, mode, cval, origin, axes=axes)
+        result = _filtered(key, "convolve", input, weights, output, mode, cval, origin, axes, dtype)
     return result
 
 
 def _filtered(
+    key: _Key,
+    name: str,
+    input: ArrayLike,
+    weights: ArrayLike,
+    output: _Output,
+    mode: Any,
+    cval: Any,
+    origin: Any,
+    axes: Any,
+    dtype: DTypeLike | None,
+) -> NDArray[Any]:
+    """What SciPy's function of this name makes of the arguments."""
+    result = None
+    convolution = name == "convolve"
+    if output is axes is dtype is None and type(origin) is int and origin == 0:
+        result = _plain(key, input, weights, mode, cval, convolution)
+    if result is None and not _few_for_kernel(key, input, weights, dtype):
+        result = _by_kernel(
+            key, input, weights, output, mode, cval, origin, axes, dtype, convolution
+        )
+    if result is None:
+        result = _scipy(name, input, weights, output, mode, cval, origin, axes=axes)
+    return result
+
+
+def _plain(
+    key: _Key, input: Any, weights: Any, mode: Any, cval: Any, convolution: bool
+) -> NDArray[Any] | None:
+    """Little work of the plainest kind at once: what else may be asked for takes longer to see."""
+    if (
+        key is None
+        or type(weights) is not np.ndarray
+        or type(cval) is not float
+        or input.dtype.char not in _REALS
+        or weights.dtype.char not in _REALS
+        or not 0 < input.size * weights.size <= _LITTLE
+        or input.ndim != weights.ndim
+        or not 0 < input.ndim <= 3
+        or (border := _border(mode)) is None
+        or (border == "zeros" and cval != 0)
+        or np.count_nonzero(weights) < weights.size
+    ):
+        return None
+    if convolution:
+        weights = weights[(slice(None, None, -1),) * weights.ndim]
+        pads = tuple([((k - 1) // 2, k // 2) for k in weights.shape])
+    else:
+        pads = tuple([(k // 2, (k - 1) // 2) for k in weights.shape])
+    if _known.calls_before(key):
+        _known.keep(key, filtering.plain(input.dtype, weights, pads, border))
+    result: NDArray[Any] = correlation.correlate(input, weights, pads, border, dtype=input.dtype)
+    return result
+
+
+def _by_kernel(
+    key: _Key,
     input: ArrayLike,
     weights: ArrayLike,
     output: _Output,
@@ -501,11 +526,6 @@ def _filtered(
     convolution: bool,
 ) -> NDArray[Any] | None:
     array, kernel = np.asarray(input), np.asarray(weights)
-    key, result = _again(
-        "kernel", input, output, mode, cval, origin, axes, dtype, convolution, weights=kernel
-    )
-    if result is not None:
-        return result
     border = _border(mode)
     along = _axes(axes, array.ndim)
     if border is None or along is None or not kernel.size or kernel.ndim != len(along):
@@ -597,15 +617,19 @@ def correlate1d(
     >>> fastconv.ndimage.correlate1d([2, 8, 0, 4, 1, 9, 9, 0], [1, 3])
     array([ 8, 26,  8, 12,  7, 28, 36,  9])
     """
-    result, line = None, np.asarray(weights)
-    if not _few_for_line(input, dtype, line.size):
-        result = _along(input, line, axis, output, mode, cval, origin, dtype)
+    key, result = _known.again(
+        "correlate1d", input, output, (axis, mode, cval, origin, dtype), weights
+    )
+    if result is None and not _few_for_line(key, input, weights, dtype):
+        line = np.asarray(weights)
+        result = _along(key, input, line, axis, output, mode, cval, origin, dtype)
     if result is None:
         result = _scipy("correlate1d", input, weights, axis, output, mode, cval, origin)
     return result
 
 
 def _along(
+    key: _Key,
     input: ArrayLike,
     weights: NDArray[Any],
     axis: Any,
@@ -616,9 +640,6 @@ def _along(
     dtype: DTypeLike | None,
 ) -> NDArray[Any] | None:
     array = np.asarray(input)
-    key, result = _again("line", input, output, axis, mode, cval, origin, dtype, weights=weights)
-    if result is not None:
-        return result
     border = _border(mode)
     along = _axis(axis, array.ndim)
     pads = _pads(weights.size, origin)
@@ -694,12 +715,15 @@ def convolve1d(
     >>> fastconv.ndimage.convolve1d([2, 8, 0, 4, 1, 9, 9, 0], [1, 3])
     array([14, 24,  4, 13, 12, 36, 27,  0])
     """
-    result, line = None, np.asarray(weights)
-    few = _few_for_line(input, dtype, line.size)
-    if not few and line.ndim == 1 and isinstance(origin, int):
-        line = line[::-1].conj()
-        shift = -origin - (line.size % 2 == 0)
-        result = _along(input, line, axis, output, mode, cval, shift, dtype)
+    key, result = _known.again(
+        "convolve1d", input, output, (axis, mode, cval, origin, dtype), weights
+    )
+    if result is None and not _few_for_line(key, input, weights, dtype):
+        line = np.asarray(weights)
+        if line.ndim == 1 and isinstance(origin, int):
+            line = line[::-1].conj()
+            shift = -origin - (line.size % 2 == 0)
+            result = _along(key, input, line, axis, output, mode, cval, shift, dtype)
     if result is None:
         result = _scipy("convolve1d", input, weights, axis, output, mode, cval, origin)
     return result
@@ -763,14 +787,13 @@ def gaussian_filter1d(
     >>> fastconv.ndimage.gaussian_filter1d([1.0, 2.0, 3.0, 4.0, 5.0], 1).round(8)
     array([1.42704095, 2.06782203, 3.        , 3.93217797, 4.57295905])
     """
-    result = None
-    weights = (
-        None
-        if _few(input, dtype, _FEW_FOR_GAUSSIAN, _FEW_OTHERS_FOR_GAUSSIAN)
-        else _gaussian(sigma, order, truncate, radius)
+    key, result = _known.again(
+        "gaussian1d", input, output, (sigma, axis, order, mode, cval, truncate, radius, dtype)
     )
-    if weights is not None:
-        result = _along(input, weights, axis, output, mode, cval, 0, dtype)
+    if result is None and not _few(key, input, dtype, _FEW_FOR_GAUSSIAN, _FEW_OTHERS_FOR_GAUSSIAN):
+        weights = _gaussian(sigma, order, truncate, radius)
+        if weights is not None:
+            result = _along(key, input, weights, axis, output, mode, cval, 0, dtype)
     if result is None:
         result = _scipy(
             "gaussian_filter1d",
@@ -864,22 +887,16 @@ def gaussian_filter(
            [29, 31, 33, 34, 36],
            [35, 37, 39, 40, 42]])
     """
-    array = np.asarray(input)
-    result = None
-    along = (
-        None
-        if _few(input, dtype, _FEW_FOR_GAUSSIAN, _FEW_OTHERS_FOR_GAUSSIAN)
-        else _axes(axes, array.ndim)
+    key, result = _known.again(
+        "gaussian", input, output, (sigma, order, mode, cval, truncate, radius, axes, dtype)
     )
-    if along is not None:
-        key, result = _again(
-            "gaussian", input, output, sigma, order, mode, cval, truncate, radius, axes, dtype
-        )
-        if result is not None:
-            return result
-        passes = _gaussian_passes(along, truncate, sigma, order, mode, radius)
-        if passes:
-            result = _passes(_operation(array, output, cval, dtype, key=key), passes)
+    if result is None and not _few(key, input, dtype, _FEW_FOR_GAUSSIAN, _FEW_OTHERS_FOR_GAUSSIAN):
+        array = np.asarray(input)
+        along = _axes(axes, array.ndim)
+        if along is not None:
+            passes = _gaussian_passes(along, truncate, sigma, order, mode, radius)
+            if passes:
+                result = _passes(_operation(array, output, cval, dtype, key=key), passes)
     if result is None:
         result = _scipy(
             "gaussian_filter",
@@ -962,20 +979,15 @@ def gaussian_laplace(
     array = np.asarray(input)
     along = _axes(axes, array.ndim)
     sequences = None if along is None else _each(len(along), sigma)
-    if (
-        along is None
-        or sequences is None
-        or _few(input, dtype, _FEW_FOR_GAUSSIAN, _FEW_OTHERS_FOR_GAUSSIAN)
-    ):
+    if along is None or sequences is None:
         return _scipy("gaussian_laplace", input, sigma, output, mode, cval, axes=axes, **kwargs)
     given = dict(zip(along, *sequences, strict=True))
-    sigmas = [given.get(a, 0) for a in range(array.ndim)]
+    sigmas = tuple([given.get(a, 0) for a in range(array.ndim)])
 
     def derivative(
         input: NDArray[Any], axis: int, output: _Output, mode: str, cval: complex
     ) -> NDArray[Any]:
-        order = [0] * input.ndim
-        order[axis] = 2
+        order = tuple([2 if a == axis else 0 for a in range(input.ndim)])
         return gaussian_filter(input, sigmas, order, output, mode, cval, dtype=dtype, **kwargs)
 
     return generic_laplace(array, derivative, output, mode, cval, axes=axes)
@@ -1030,16 +1042,11 @@ def gaussian_gradient_magnitude(
     >>> fastconv.ndimage.gaussian_gradient_magnitude(image, 1).round(1)[2]
     array([3.8, 9.6, 0. , 9.6, 3.8])
     """
-    if _few(input, dtype, _FEW_FOR_GAUSSIAN, _FEW_OTHERS_FOR_GAUSSIAN):
-        return _scipy(
-            "gaussian_gradient_magnitude", input, sigma, output, mode, cval, axes=axes, **kwargs
-        )
 
     def derivative(
         input: NDArray[Any], axis: int, output: _Output, mode: str, cval: complex
     ) -> NDArray[Any]:
-        order = [0] * input.ndim
-        order[axis] = 1
+        order = tuple([1 if a == axis else 0 for a in range(input.ndim)])
         return gaussian_filter(input, sigma, order, output, mode, cval, dtype=dtype, **kwargs)
 
     return generic_gradient_magnitude(input, derivative, output, mode, cval, axes=axes)
@@ -1101,11 +1108,12 @@ def uniform_filter1d(
     >>> fastconv.ndimage.uniform_filter1d([2, 8, 0, 4, 1, 9, 9, 0], size=3)
     array([4, 3, 4, 1, 4, 6, 6, 3])
     """
-    array = np.asarray(input)
-    along = None if _few_finite(input, dtype, size) else _axis(axis, array.ndim)
-    result = None
-    if along is not None:
-        result = _averaged(array, (along,), size, output, mode, cval, origin, dtype)
+    key, result = _known.again("uniform1d", input, output, (size, axis, mode, cval, origin, dtype))
+    if result is None and not _few(key, input, dtype, 0, _FEW_OTHERS_FOR_MEAN):
+        array = np.asarray(input)
+        along = _axis(axis, array.ndim)
+        if along is not None:
+            result = _averaged(key, array, (along,), size, output, mode, cval, origin, dtype)
     if result is None:
         result = _scipy("uniform_filter1d", input, size, axis, output, mode, cval, origin)
     return result
@@ -1169,30 +1177,19 @@ def uniform_filter(
            [2. , 2.5, 3.5, 4.5],
            [6. , 6.5, 7.5, 8.5]], dtype=float32)
     """
-    array = np.asarray(input)
-    along = None if _few_finite(input, dtype, size) else _axes(axes, array.ndim)
-    result = None
-    if along is not None:
-        result = _averaged(array, along, size, output, mode, cval, origin, dtype)
+    key, result = _known.again("uniform", input, output, (size, mode, cval, origin, axes, dtype))
+    if result is None and not _few(key, input, dtype, 0, _FEW_OTHERS_FOR_MEAN):
+        array = np.asarray(input)
+        along = _axes(axes, array.ndim)
+        if along is not None:
+            result = _averaged(key, array, along, size, output, mode, cval, origin, dtype)
     if result is None:
         result = _scipy("uniform_filter", input, size, output, mode, cval, origin, axes=axes)
     return result
 
 
-def _few_finite(input: Any, dtype: DTypeLike | None, size: Any) -> bool:
-    """Whether there are few elements, and SciPy's running sums of them stay finite."""
-    floats, others = _FEW_FOR_MEAN, _FEW_OTHERS_FOR_MEAN
-    if type(input) is np.ndarray and input.ndim == 1 and input.itemsize > 1 and type(size) is int:
-        others = _FEW_FOR_RUNNING_MEAN
-        floats = _FEW_FOR_RUNNING_MEAN if size >= filtering.NESTED else floats
-    if not _few(input, dtype, floats, others):
-        return False
-    if input.dtype.kind not in "fc":
-        return True
-    return cmath.isfinite(np.vdot(input, input))
-
-
 def _averaged(
+    key: _Key,
     array: NDArray[Any],
     along: tuple[int, ...],
     size: Any,
@@ -1202,9 +1199,6 @@ def _averaged(
     origin: Any,
     dtype: DTypeLike | None,
 ) -> NDArray[Any] | None:
-    key, result = _again("uniform", array, output, along, size, mode, cval, origin, dtype)
-    if result is not None:
-        return result
     sequences = _each(len(along), size, origin, mode)
     if sequences is None:
         return None
@@ -1222,7 +1216,9 @@ def _averaged(
     operation = _operation(array, output, cval, dtype, key=key)
     if operation is None or operation.dtype is not None or not passes:
         return _passes(operation, passes)
-    values = filtering.integer_boxes(operation.array, passes, operation.stored, operation.fill)
+    values = filtering.integer_boxes(
+        operation.array, passes, operation.stored, operation.fill, operation.remember
+    )
     return operation.result(values)
 
 
@@ -1288,11 +1284,11 @@ def _edges(
     dtype: DTypeLike | None,
 ) -> NDArray[Any]:
     """A difference along an axis, smoothed along the others; of SciPy's name."""
-    result = None
-    if not _few(input, dtype, _FEW_FOR_DIFFERENCE, _FEW_OTHERS_FOR_DIFFERENCE):
-        key, result = _again(name, input, output, axis, mode, cval, dtype)
-        if result is None:
-            result = _smoothed_difference(smooth, input, axis, output, mode, cval, dtype, key)
+    key, result = _known.again(name, input, output, (axis, mode, cval, dtype))
+    if result is None and not _few(
+        key, input, dtype, _FEW_FOR_DIFFERENCE, _FEW_OTHERS_FOR_DIFFERENCE
+    ):
+        result = _smoothed_difference(smooth, input, axis, output, mode, cval, dtype, key)
     if result is None:
         result = _scipy(name, input, axis, output, mode, cval)
     return result
@@ -1409,9 +1405,13 @@ def laplace(
            [ 1., -4.,  1.,  0.],
            [ 0.,  1.,  0.,  0.]])
     """
+    key, result = _known.again("laplace", input, output, (mode, cval, axes, dtype))
+    if result is not None:
+        return result
     array = np.asarray(input)
-    few = _few(input, dtype, _FEW_FOR_LAPLACE, _FEW_OTHERS_FOR_LAPLACE)
-    result = None if few else _laplace(array, output, mode, cval, axes, dtype)
+    few = _few(key, input, dtype, _FEW_FOR_LAPLACE, _FEW_OTHERS_FOR_LAPLACE)
+    if not few:
+        result = _laplace(key, array, output, mode, cval, axes, dtype)
     if few or (result is None and array.dtype == bool):
         result = _scipy("laplace", array, output, mode, cval, axes=axes)
     if result is not None:
@@ -1426,6 +1426,7 @@ def laplace(
 
 
 def _laplace(
+    key: _Key,
     array: NDArray[Any],
     output: _Output,
     mode: Any,
@@ -1434,9 +1435,6 @@ def _laplace(
     dtype: DTypeLike | None,
 ) -> NDArray[Any] | None:
     """All derivatives at once, where all of what SciPy does in between can be left out."""
-    key, result = _again("laplace", array, output, mode, cval, axes, dtype)
-    if result is not None:
-        return result
     along = _axes(axes, array.ndim)
     border = _border(mode)
     if not along or border is None or array.ndim > 3:

@@ -2,6 +2,15 @@
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 cimport numpy as np
+from numpy import asarray as np_asarray
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
+
+np.import_array()
+
+cdef enum:
+    # The most weights by which a call is known, and calls that are.
+    MOST_WEIGHTS = 1024
+    MOST_CALLS = 1024
 
 
 cdef bint is_key(value) noexcept:
@@ -88,6 +97,42 @@ def is_apart(out, tuple operands):
     return True
 
 
+ctypedef fused wide:
+    int32_t
+    uint32_t
+    int64_t
+    uint64_t
+
+
+cdef extremes(const wide *numbers, Py_ssize_t count):
+    cdef wide low = numbers[0]
+    cdef wide high = numbers[0]
+    cdef Py_ssize_t i
+    for i in range(count):
+        low = min(low, numbers[i])
+        high = max(high, numbers[i])
+    return max(-<object> low, <object> high)
+
+
+def largest_of(np.ndarray array):
+    """A bound of the absolute values of integers: that of the dtype, if it is small."""
+    cdef Py_ssize_t size = np.PyArray_ITEMSIZE(array)
+    cdef bint is_signed = np.PyArray_ISSIGNED(array)
+    if size <= 2:
+        return 1 << (8 * size - is_signed)
+    if not np.PyArray_ISCARRAY_RO(array):
+        return max(-int(array.min()), int(array.max()))
+    cdef const void *numbers = np.PyArray_DATA(array)
+    cdef Py_ssize_t count = np.PyArray_SIZE(array)
+    if size == 4 and is_signed:
+        return extremes(<const int32_t *> numbers, count)
+    if size == 4:
+        return extremes(<const uint32_t *> numbers, count)
+    if is_signed:
+        return extremes(<const int64_t *> numbers, count)
+    return extremes(<const uint64_t *> numbers, count)
+
+
 cdef tuple kinds_of(tuple arguments):
     cdef list kinds = []
     for each in arguments:
@@ -95,37 +140,119 @@ cdef tuple kinds_of(tuple arguments):
     return tuple(kinds)
 
 
-cdef bytes form_of(np.ndarray array, bint contiguous):
-    """The dtype, as far as it is one of numbers, something else to be told apart, and the shape."""
+cdef bytes form_of(np.ndarray array):
+    """The dtype, as far as it is one of numbers, and how the array lies."""
     cdef Py_ssize_t i
     cdef int axes = np.PyArray_NDIM(array)
-    cdef bytes numbers = PyBytes_FromStringAndSize(NULL, (axes + 1) * sizeof(Py_ssize_t))
+    cdef bytes numbers = PyBytes_FromStringAndSize(NULL, (1 + 2 * axes) * sizeof(Py_ssize_t))
     cdef Py_ssize_t *at = <Py_ssize_t *> PyBytes_AS_STRING(numbers)
-    at[0] = 2 * np.PyArray_TYPE(array) + contiguous
+    at[0] = np.PyArray_TYPE(array)
     for i in range(axes):
-        at[1 + i] = np.PyArray_DIM(array, i)
+        at[1 + 2 * i] = np.PyArray_DIM(array, i)
+        at[2 + 2 * i] = np.PyArray_STRIDE(array, i)
     return numbers
 
 
-def filter_key(name, input, output, tuple arguments, weights=None):
-    """What the call of a filter is known by; None if it is no plain one.
-
-    That is one of a plain array in the machine's order of bytes and of an output, if any, that is
-    like it and lies elsewhere. Weights are an array.
-    """
-    if type(input) is not np.ndarray or not np.PyArray_ISNOTSWAPPED(<np.ndarray> input):
+cdef tuple filter_key(name, int threads, input, output, tuple arguments, weights):
+    """What the call of a filter is known by; None if it is no plain one."""
+    if type(input) is not np.ndarray or not np.PyArray_ISBEHAVED_RO(<np.ndarray> input):
         return None
-    cdef bint contiguous = np.PyArray_IS_C_CONTIGUOUS(<np.ndarray> input)
-    cdef bytes form = form_of(<np.ndarray> input, contiguous)
-    if output is not None and not (
-        is_apart(output, (input,))
-        and np.PyArray_IS_C_CONTIGUOUS(<np.ndarray> output)
-        and form_of(<np.ndarray> output, contiguous) == form
-    ):
-        return None
-    if weights is not None:
-        if not np.PyArray_ISNOTSWAPPED(<np.ndarray> weights):
+    out_form = None
+    if output is not None:
+        if not is_apart(output, (input,)) or not np.PyArray_SAMESHAPE(output, input):
             return None
-        arguments = (*arguments, form_of(<np.ndarray> weights, True), weights.tobytes())
+        if not np.PyArray_IS_C_CONTIGUOUS(<np.ndarray> output):
+            return None
+        out_form = form_of(<np.ndarray> output)
+    if weights is not None:
+        if type(weights) is not np.ndarray:
+            weights = np_asarray(weights)
+        if (<np.ndarray> weights).size > MOST_WEIGHTS or not np.PyArray_ISNOTSWAPPED(weights):
+            return None
+        arguments = (*arguments, form_of(<np.ndarray> weights), weights.tobytes())
     # 1, 1.0 and True are alike, but SciPy does not take each of them.
-    return name, form, arguments, kinds_of(arguments)
+    return (name, threads, form_of(<np.ndarray> input), out_form, arguments, kinds_of(arguments))
+
+
+cdef class Again:
+    """A call that is made again: what its arrays are like is looked at once.
+
+    `work` has the dtype in which its result is `stored`, and prepared(array, out): a function of
+    (array, *weights) and of the output that computes for arrays that lie as these do, and tells by
+    False that something is not finite, and those weights.
+    """
+    cdef object work
+    cdef object prepared
+    cdef tuple weights
+    cdef readonly np.dtype stored
+
+    def __init__(self, work):
+        self.work = work.kept()
+        self.prepared = None
+        self.stored = work.stored
+
+    cdef run(self, np.ndarray array, out):
+        if out is None:
+            out = np.PyArray_EMPTY(
+                np.PyArray_NDIM(array), np.PyArray_DIMS(array), self.stored.num, 0)
+        if self.prepared is None:
+            given = array.view("u1") if np.PyArray_ISBOOL(array) else array
+            self.prepared, self.weights = self.work.prepared(given, out)
+        return None if self.prepared((array, *self.weights), out) is False else out
+
+
+cdef class Known:
+    """Calls of filters that are made again, by what they are known by.
+
+    `threads` tells how many of them there are to be, and `recorded` is the context's variable that
+    is something while calls are not to be computed: then none is known.
+    """
+    cdef dict calls
+    cdef object threads
+    cdef object recorded
+
+    def __init__(self, threads, recorded):
+        self.calls = {}
+        self.threads = threads
+        self.recorded = recorded
+
+    def again(self, name, input, output, tuple arguments, weights=None):
+        """What a call is known by, or None, and its result if there was one like it.
+
+        It is a plain call, which may be known, if the input is an array in the machine's order of
+        bytes, whole elements in memory, and so is the output, of the same shape, contiguous and
+        elsewhere, if there is one; and if there are few weights.
+        """
+        cdef tuple key = filter_key(name, self.threads(), input, output, arguments, weights)
+        if key is None:
+            return None, None
+        try:
+            call = self.calls.get(key)
+        except TypeError:
+            # Not hashable.
+            return None, None
+        if type(call) is not Again or self.recorded.get() is not None:
+            return key, None
+        return key, (<Again> call).run(input, output)
+
+    def keep(self, key, work):
+        """Know a call, if it has a key, from now on: it is such a piece of work."""
+        if key is not None:
+            self.put(key, Again(work))
+
+    def calls_before(self, key):
+        """How many calls of that key there were that asked for it; -1 if it is known."""
+        before = self.calls.get(key, 0)
+        if type(before) is Again:
+            return -1
+        self.put(key, before + 1)
+        return before
+
+    cdef put(self, key, what):
+        # Forgotten all together when there are too many.
+        if len(self.calls) >= MOST_CALLS:
+            self.calls.clear()
+        self.calls[key] = what
+
+    def clear(self):
+        self.calls.clear()

@@ -53,7 +53,7 @@ from cpython.buffer cimport (
     PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
 )
 from cython.parallel cimport parallel, prange
-from numpy import zeros as np_zeros
+from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from fastconv.engine.dots cimport dots_tile
@@ -70,7 +70,7 @@ from fastconv.engine.polyphase cimport (
     PANEL, TOGETHER, Phases, phases_across, phases_along, phases_in_columns,
 )
 from fastconv.engine.running cimport (
-    ACROSS, ALONG, Lines, means_across, means_along, means_of_plane,
+    ACROSS, ALONG, LONGEST, PIECE, Lines, means_across, means_along, means_of_plane,
 )
 from fastconv.engine.separable cimport DOWN, separable_tile
 from fastconv.engine.simd cimport *
@@ -1000,6 +1000,7 @@ cdef bint lines_of_block(
     cdef Py_ssize_t i
     cdef Division by
     lines.count = min(most, lines.count - first)
+    lines.first = first
     source += index // blocks * groups[0] + first * lines.across_in
     target += index // blocks * groups[1] + first * lines.across_out
     if weights == NULL and divides(&by, &lines):
@@ -1034,9 +1035,18 @@ cdef bint lines_of_block(
     return True
 
 
-cdef double *aligned(double[::1] memory) noexcept:
-    """The first element at the beginning of a cache line, which vectors had better not cross."""
-    return &memory[0] + (-<Py_ssize_t> &memory[0] % LINE + LINE) % LINE // sizeof(double)
+cdef void *zeros(Py_ssize_t count) except NULL:
+    """So many bytes, and those up to a cache line; the caller frees them."""
+    cdef void *memory = calloc(count + LINE, 1)
+    if memory == NULL:
+        raise MemoryError
+    return memory
+
+
+cdef double *aligned(void *memory) noexcept:
+    """The beginning of a cache line, which vectors had better not cross."""
+    return <double *> (<char *> memory + (-<Py_ssize_t> memory % LINE + LINE)
+                       % LINE)
 
 
 cdef const Py_ssize_t *first_of(Table border) noexcept:
@@ -1049,77 +1059,113 @@ cdef Py_ssize_t whole_lines(Py_ssize_t room) noexcept:
     return (room + LINE - 1) // LINE * LINE
 
 
-cdef double *fast_sums(double[::1] memory, Py_ssize_t room, int threads, Fast fast) noexcept:
+cdef double *fast_sums(void *memory, Py_ssize_t room, int threads, const Fast *fast) noexcept:
     """Scratch of so many doubles for each thread, after what each knows of its fast sums."""
     cdef double *rows = aligned(memory)
     cdef int i
     for i in range(threads):
-        (<Fast *> (rows + i * room))[0] = fast
+        (<Fast *> (rows + i * room))[0] = fast[0]
     return rows
 
 
-def run_lines(
-    given, out, Table numbers, Table border, double fill, bint across, int threads,
-    const double[::1] weights, int symmetry, bint single, const float[::1] parts, bint halves,
-    int bits, int doubt,
-):
+cdef class LineFilter:
     """Running means or, with weights, sums in SciPy's order; filtering.py has that of `numbers`.
 
     Small integers, and means of them, are the same in single precision. Fast sums have weights of
-    their own, of two parts each or of one. Returns whether all are finite.
+    their own, of two parts each or of one.
     """
-    cdef const char *source = address(given, False)
-    cdef char *target = address(out, True)
-    cdef const double *all_weights = NULL
-    cdef const float *all_parts = NULL
-    cdef const Py_ssize_t *places = first_of(border)
-    cdef Py_ssize_t most
-    cdef Py_ssize_t room = 0
-    cdef Py_ssize_t i
-    cdef Py_ssize_t spoilt = 0
+    cdef Table numbers
+    cdef Table border
+    cdef const double[::1] weights
+    cdef const float[::1] parts
     cdef Lines lines
     cdef Fast fast
-    cdef arithmetic before = 0
-    memcpy(&lines, &numbers[3], 10 * sizeof(Py_ssize_t))
-    memset(&fast, 0, sizeof(Fast))
-    fast.bits = bits
-    fast.doubt = doubt
-    lines.fill = fill
-    if weights is not None:
-        all_weights = &weights[0]
-    if parts is not None:
-        all_parts = &parts[0]
-    if all_weights == NULL:
-        most = ACROSS if across else ALONG
-    elif across:
-        most = BESIDE * (2 if single else 1)
-        room = (PIECES + lines.size) * BESIDE
-    else:
-        most = BESIDE
-        room = STRETCH + lines.size + 2 * BESIDE
-    room = whole_lines(room + LINE)
-    cdef Py_ssize_t blocks = numbers[2] * ((lines.count + most - 1) // most)
-    # Zeros: lines that are not there are computed, too.
-    cdef double[::1] memory = np_zeros(threads * room + LINE)
-    cdef double *rows = fast_sums(memory, room, threads, fast)
-    if threads == 1:
-        with nogil:
-            before = begin_arithmetic()
-            for i in range(blocks):
-                spoilt += not lines_of_block(
-                    i, source, target, &numbers[0], places, all_weights, all_parts, halves,
-                    symmetry, rows + LINE, <Fast *> rows, most, across, single, &lines)
-            end_arithmetic(before)
+    cdef Py_ssize_t most, room
+    cdef int symmetry, threads
+    cdef bint across, single, halves
+
+    def __init__(
+        self, Table numbers, Table border, double fill, bint across, int threads,
+        const double[::1] weights, int symmetry, bint single, const float[::1] parts,
+        bint halves, int bits, int doubt,
+    ):
+        self.numbers = numbers
+        self.border = border
+        self.weights = weights
+        self.parts = parts
+        self.symmetry = symmetry
+        self.across = across
+        self.threads = threads
+        self.single = single
+        self.halves = halves
+        memcpy(&self.lines, &numbers[3], 10 * sizeof(Py_ssize_t))
+        self.lines.fill = fill
+        self.fast.bits = bits
+        self.fast.doubt = doubt
+        if weights is None:
+            self.most = ACROSS if across else ALONG
+            if not across and self.lines.count == 1:
+                self.stretch()
+        elif across:
+            self.most = BESIDE * (2 if single else 1)
+            self.room = (PIECES + self.lines.size) * BESIDE
+        else:
+            self.most = BESIDE
+            self.room = STRETCH + self.lines.size + 2 * BESIDE
+        self.room = whole_lines(self.room + LINE)
+
+    cdef void stretch(self):
+        """A single line in stretches that are longer than windows, if they are not too few."""
+        cdef Py_ssize_t length = self.lines.length
+        cdef Py_ssize_t stretch = max(
+            min((length + ALONG - 1) // ALONG, LONGEST), 2 * self.lines.size, PIECE)
+        cdef Division by
+        if 2 * stretch <= length and not divides(&by, &self.lines):
+            self.lines.stretch = stretch
+            self.lines.count = (length + stretch - 1) // stretch
+            self.lines.across_in = self.lines.across_out = 0
+
+    def run(self, tuple operands, out):
+        """Returns whether all are finite."""
+        cdef const char *source = address(operands[0], False)
+        cdef char *target = address(out, True)
+        cdef int threads = self.threads
+        cdef const double *weights = NULL
+        cdef const float *parts = NULL
+        cdef const Py_ssize_t *places = first_of(self.border)
+        cdef Py_ssize_t room = self.room
+        cdef Py_ssize_t spoilt = 0
+        cdef Py_ssize_t blocks, i
+        cdef arithmetic before = 0
+        if self.weights is not None:
+            weights = &self.weights[0]
+        if self.parts is not None:
+            parts = &self.parts[0]
+        blocks = self.numbers[2] * ((self.lines.count + self.most - 1) // self.most)
+        # Zeros: lines that are not there are computed, too.
+        cdef void *memory = zeros(threads * room * sizeof(double))
+        cdef double *rows = fast_sums(memory, room, threads, &self.fast)
+        if threads == 1:
+            with nogil:
+                before = begin_arithmetic()
+                for i in range(blocks):
+                    spoilt += not lines_of_block(
+                        i, source, target, &self.numbers[0], places, weights, parts, self.halves,
+                        self.symmetry, rows + LINE, <Fast *> rows, self.most, self.across,
+                        self.single, &self.lines)
+                end_arithmetic(before)
+        else:
+            with nogil, parallel(num_threads=threads):
+                before = begin_arithmetic()
+                for i in prange(blocks, schedule='static'):
+                    spoilt += not lines_of_block(
+                        i, source, target, &self.numbers[0], places, weights, parts, self.halves,
+                        self.symmetry, rows + omp_get_thread_num() * room + LINE,
+                        <Fast *> (rows + omp_get_thread_num() * room), self.most, self.across,
+                        self.single, &self.lines)
+                end_arithmetic(before)
+        free(memory)
         return spoilt == 0
-    with nogil, parallel(num_threads=threads):
-        before = begin_arithmetic()
-        for i in prange(blocks, schedule='static'):
-            spoilt += not lines_of_block(
-                i, source, target, &numbers[0], places, all_weights, all_parts, halves,
-                symmetry, rows + omp_get_thread_num() * room + LINE,
-                <Fast *> (rows + omp_get_thread_num() * room), most, across, single, &lines)
-        end_arithmetic(before)
-    return spoilt == 0
 
 
 cdef bint block_of_plane(
@@ -1148,45 +1194,64 @@ cdef bint block_of_plane(
                           planes[3], down, along, <double *> NULL)
 
 
-def run_planes(
-    given, out, Table numbers, Table border_down, Table border_along, double fill, int threads,
-    bint single,
-):
-    """Running means of planes along both axes in turn; filtering.py has that of `numbers`.
+cdef class PlaneFilter:
+    """Running means of planes along both axes in turn; filtering.py has that of `numbers`."""
+    cdef Table numbers
+    cdef Table border_down
+    cdef Table border_along
+    cdef Lines down
+    cdef Lines along
+    cdef int threads
+    cdef bint single
 
-    Returns whether all are finite.
-    """
-    cdef const char *source = address(given, False)
-    cdef char *target = address(out, True)
-    cdef const Py_ssize_t *places_down = first_of(border_down)
-    cdef const Py_ssize_t *places_along = first_of(border_along)
-    cdef Py_ssize_t spoilt = 0
-    cdef Py_ssize_t i
-    cdef Lines down, along
-    cdef arithmetic before = 0
-    memcpy(&down, &numbers[5], 10 * sizeof(Py_ssize_t))
-    memcpy(&along, &numbers[15], 10 * sizeof(Py_ssize_t))
-    down.fill = along.fill = fill
-    cdef Py_ssize_t blocks = numbers[0] * ((down.length + numbers[3] - 1) // numbers[3])
-    cdef Py_ssize_t room = whole_lines(13 * numbers[4])
-    cdef double[::1] memory = np_zeros(threads * room + LINE)
-    cdef double *scratch = aligned(memory)
-    if threads == 1:
-        with nogil:
-            before = begin_arithmetic()
-            for i in range(blocks):
-                spoilt += not block_of_plane(i, source, target, &numbers[1], places_down,
-                                             places_along, scratch, single, &down, &along)
-            end_arithmetic(before)
+    def __init__(
+        self, Table numbers, Table border_down, Table border_along, double fill, int threads,
+        bint single,
+    ):
+        self.numbers = numbers
+        self.border_down = border_down
+        self.border_along = border_along
+        self.threads = threads
+        self.single = single
+        memcpy(&self.down, &numbers[5], 10 * sizeof(Py_ssize_t))
+        memcpy(&self.along, &numbers[15], 10 * sizeof(Py_ssize_t))
+        self.down.fill = self.along.fill = fill
+
+    def run(self, tuple operands, out):
+        """Returns whether all are finite."""
+        cdef const char *source = address(operands[0], False)
+        cdef char *target = address(out, True)
+        cdef int threads = self.threads
+        cdef const Py_ssize_t *down = first_of(self.border_down)
+        cdef const Py_ssize_t *along = first_of(self.border_along)
+        cdef const Py_ssize_t *numbers = &self.numbers[0]
+        cdef Py_ssize_t spoilt = 0
+        cdef Py_ssize_t i
+        cdef arithmetic before = 0
+        cdef Py_ssize_t blocks = numbers[0] * (
+            (self.down.length + numbers[3] - 1) // numbers[3])
+        cdef Py_ssize_t room = whole_lines(13 * numbers[4])
+        cdef void *memory = zeros(threads * room * sizeof(double))
+        cdef double *scratch = aligned(memory)
+        if threads == 1:
+            with nogil:
+                before = begin_arithmetic()
+                for i in range(blocks):
+                    spoilt += not block_of_plane(
+                        i, source, target, numbers + 1, down, along, scratch, self.single,
+                        &self.down, &self.along)
+                end_arithmetic(before)
+        else:
+            with nogil, parallel(num_threads=threads):
+                before = begin_arithmetic()
+                for i in prange(blocks, schedule='static'):
+                    spoilt += not block_of_plane(
+                        i, source, target, numbers + 1, down, along,
+                        scratch + omp_get_thread_num() * room, self.single, &self.down,
+                        &self.along)
+                end_arithmetic(before)
+        free(memory)
         return spoilt == 0
-    with nogil, parallel(num_threads=threads):
-        before = begin_arithmetic()
-        for i in prange(blocks, schedule='static'):
-            spoilt += not block_of_plane(
-                i, source, target, &numbers[1], places_down, places_along,
-                scratch + omp_get_thread_num() * room, single, &down, &along)
-        end_arithmetic(before)
-    return spoilt == 0
 
 
 cdef void block_of_kernel(
@@ -1214,54 +1279,77 @@ cdef void block_of_kernel(
                        <float *> rows, fast, kernel, lines)
 
 
-def run_kernel(
-    given, out, Table numbers, Table starts, Table targets, Table border, Table offsets,
-    const double[::1] weights, const float[::1] quick, double fill, int threads,
-):
+cdef class KernelFilter:
     """Sums of a kernel in SciPy's order; filtering.py has that of `numbers`.
 
     `starts` tells where the rows begin that each plane of the output sees, `targets` where it does.
     Fast sums, if there are to be any, have weights of their own.
     """
-    cdef const char *source = address(given, False)
-    cdef char *target = address(out, True)
-    cdef const float *fast_weights = NULL
-    cdef const Py_ssize_t *places = first_of(border)
+    cdef Table starts
+    cdef Table targets
+    cdef Table border
+    cdef Table offsets
+    cdef const double[::1] weights
+    cdef const float[::1] quick
     cdef Kernel kernel
     cdef Lines lines
     cdef Fast fast
-    cdef arithmetic before = 0
-    cdef Py_ssize_t i
-    if quick is not None:
-        fast_weights = &quick[0]
-    memset(&fast, 0, sizeof(Fast))
-    memcpy(&kernel, &numbers[0], sizeof(Kernel))
-    memcpy(&lines, &numbers[6], 10 * sizeof(Py_ssize_t))
-    fast.bits = numbers[16]
-    fast.doubt = numbers[17]
-    lines.fill = fill
-    cdef Py_ssize_t tasks = (
-        targets.shape[0] * ((lines.count + BLOCK - 1) // BLOCK)
-        * ((lines.length + kernel.width - 1) // kernel.width))
-    cdef Py_ssize_t room = whole_lines(
-        LINE + (kernel.planes * (BLOCK + kernel.height - 1) + BAND) * kernel.pitch)
-    cdef double[::1] memory = np_zeros(threads * room + LINE)
-    cdef double *rows = fast_sums(memory, room, threads, fast)
-    if threads == 1:
-        with nogil:
-            before = begin_arithmetic()
-            for i in range(tasks):
-                block_of_kernel(i, source, target, &starts[0], &targets[0], places,
-                                &offsets[0], &weights[0], fast_weights, rows, &kernel, &lines)
-            end_arithmetic(before)
-        return
-    with nogil, parallel(num_threads=threads):
-        before = begin_arithmetic()
-        for i in prange(tasks, schedule='static'):
-            block_of_kernel(i, source, target, &starts[0], &targets[0], places, &offsets[0],
-                            &weights[0], fast_weights, rows + omp_get_thread_num() * room,
-                            &kernel, &lines)
-        end_arithmetic(before)
+    cdef int threads
+
+    def __init__(
+        self, Table numbers, Table starts, Table targets, Table border, Table offsets,
+        const double[::1] weights, const float[::1] quick, double fill, int threads,
+    ):
+        self.starts = starts
+        self.targets = targets
+        self.border = border
+        self.offsets = offsets
+        self.weights = weights
+        self.quick = quick
+        self.threads = threads
+        memcpy(&self.kernel, &numbers[0], sizeof(Kernel))
+        memcpy(&self.lines, &numbers[6], 10 * sizeof(Py_ssize_t))
+        self.lines.fill = fill
+        self.fast.bits = numbers[16]
+        self.fast.doubt = numbers[17]
+
+    def run(self, tuple operands, out):
+        cdef const char *source = address(operands[0], False)
+        cdef char *target = address(out, True)
+        cdef int threads = self.threads
+        cdef const float *quick = NULL
+        cdef const Py_ssize_t *places = first_of(self.border)
+        cdef const Kernel *kernel = &self.kernel
+        cdef const Lines *lines = &self.lines
+        cdef arithmetic before = 0
+        cdef Py_ssize_t i
+        if self.quick is not None:
+            quick = &self.quick[0]
+        cdef Py_ssize_t tasks = (
+            self.targets.shape[0] * ((lines.count + BLOCK - 1) // BLOCK)
+            * ((lines.length + kernel.width - 1) // kernel.width))
+        cdef Py_ssize_t room = whole_lines(
+            LINE + (kernel.planes * (BLOCK + kernel.height - 1) + BAND) * kernel.pitch)
+        cdef void *memory = zeros(threads * room * sizeof(double))
+        cdef double *rows = fast_sums(memory, room, threads, &self.fast)
+        if threads == 1:
+            with nogil:
+                before = begin_arithmetic()
+                for i in range(tasks):
+                    block_of_kernel(
+                        i, source, target, &self.starts[0], &self.targets[0], places,
+                        &self.offsets[0], &self.weights[0], quick, rows, kernel, lines)
+                end_arithmetic(before)
+        else:
+            with nogil, parallel(num_threads=threads):
+                before = begin_arithmetic()
+                for i in prange(tasks, schedule='static'):
+                    block_of_kernel(
+                        i, source, target, &self.starts[0], &self.targets[0], places,
+                        &self.offsets[0], &self.weights[0], quick,
+                        rows + omp_get_thread_num() * room, kernel, lines)
+                end_arithmetic(before)
+        free(memory)
 
 
 cdef void block_of_phases(
@@ -1332,7 +1420,7 @@ def run_phases(
     memcpy(&lines, &numbers[3], 10 * sizeof(Py_ssize_t))
     memcpy(&phases, &numbers[13], sizeof(Phases))
     lines.fill = 0
-    cdef double[::1] memory = np_zeros(threads * room // sizeof(double) + LINE)
+    cdef void *memory = zeros(threads * room)
     cdef char *scratch = <char *> aligned(memory)
     with nogil:
         if is_double:
@@ -1341,6 +1429,7 @@ def run_phases(
         else:
             all_phases(source, target, &numbers[0], places, weights, scratch, room, across,
                        threads, &phases, &lines, <vf *> NULL, <float *> NULL)
+    free(memory)
 
 
 # ---- For fourier.py, planning.py and the benchmarks ----------------------------------

@@ -6,7 +6,8 @@ In double precision and in the order of SciPy's uniform_filter1d:
 
 Sums of integers are exact; in single precision, too, if they are small. Lines are independent, so
 vectors are of some of them where elements of neighbouring lines are neighbours in memory; else
-some go through in turn, as a sum waits for the one before. Of planes both in one: a few rows of
+some go through in turn, as a sum waits for the one before; of a single line some stretches, which
+are the same however many threads there are. Of planes both in one: a few rows of
 what the first pass makes at a time, so that only the input and the output are in memory. Most of
 those of bytes are made otherwise: see windows.pxd.
 """
@@ -24,6 +25,8 @@ cdef enum:
     # Lines that go in turn, and elements of a piece of them.
     ALONG = 4
     PIECE = 128
+    # The longest stretch of a line that is not one of long windows.
+    LONGEST = 1 << 14
 
 # What is summed up in, where that is not what waits in memory.
 ctypedef fused summed:
@@ -38,6 +41,9 @@ cdef struct Lines:
     # How many places of the border come before the first element.
     Py_ssize_t before
     double fill
+    # A single line may go in stretches, each so long, as if these were lines: how long, and the
+    # first one. The last one begins so much earlier that it ends with the line.
+    Py_ssize_t stretch, first
 
 
 cdef inline Py_ssize_t place_of(
@@ -168,6 +174,13 @@ cdef inline void places_of(
     places_around(row, line, border + start - lines.length, high, count, lines)
 
 
+cdef inline Py_ssize_t begin_of(Py_ssize_t line, const Lines *lines) noexcept nogil:
+    """Where a stretch begins; whole lines do at their first element."""
+    if lines.stretch == 0:
+        return 0
+    return min((lines.first + line) * lines.stretch, lines.length - lines.stretch)
+
+
 cdef inline void pieces_of(
     const real **at, real *pieces, const char *source, const Py_ssize_t *border, Py_ssize_t start,
     Py_ssize_t count, const Lines *lines,
@@ -176,29 +189,30 @@ cdef inline void pieces_of(
 
     The last line stands for those missing.
     """
-    cdef Py_ssize_t first = start - lines.before
     cdef bint kept = is_kept(lines.given, lines.along_in, pieces)
+    cdef Py_ssize_t place, first, i
     cdef const char *line
-    cdef Py_ssize_t i
     for i in range(ALONG):
         line = source + min(i, lines.count - 1) * lines.across_in
+        place = start + begin_of(min(i, lines.count - 1), lines)
+        first = place - lines.before
         if kept and first >= 0 and first + count <= lines.length:
             at[i] = <const real *> line + first
         else:
             at[i] = pieces + i * PIECE
-            places_of(pieces + i * PIECE, line, border, start, count, lines)
+            places_of(pieces + i * PIECE, line, border, place, count, lines)
 
 
 cdef inline void fetch_ahead(
     const char *source, Py_ssize_t place, const Lines *lines,
 ) noexcept nogil:
     """The hardware does not guess that the next piece of each line comes."""
-    cdef Py_ssize_t first = (place - lines.before) * lines.along_in
-    cdef Py_ssize_t last = min(place - lines.before + PIECE, lines.length) * lines.along_in
-    cdef Py_ssize_t i, at
+    cdef Py_ssize_t first, last, i, at
     if lines.along_in < LINE:
         for i in range(lines.count):
-            at = max(first, 0)
+            first = place + begin_of(i, lines) - lines.before
+            last = min(first + PIECE, lines.length) * lines.along_in
+            at = max(first, 0) * lines.along_in
             while at < last:
                 PREFETCH_FAR(source + i * lines.across_in + at)
                 at += LINE
@@ -260,6 +274,7 @@ cdef inline bint means_along(
     cdef summed[ALONG] sums
     cdef bint exact = lines.stored < FLOAT32
     cdef bint kept = is_kept(lines.stored, lines.along_out, kind)
+    cdef Py_ssize_t length = lines.stretch if lines.stretch else lines.length
     cdef Py_ssize_t start = 0
     cdef summed test = 0
     cdef Py_ssize_t count, i, j
@@ -274,8 +289,8 @@ cdef inline bint means_along(
                 sums[i] += new[i][j]
         start += count
     start = 0
-    while start < lines.length:
-        count = min(PIECE, lines.length - start)
+    while start < length:
+        count = min(PIECE, length - start)
         fetch_ahead(source, start + lines.size - 1 + count, lines)
         pieces_of(new, pieces, source, border, start + lines.size - 1, count, lines)
         if start:
@@ -290,11 +305,12 @@ cdef inline bint means_along(
         for i in range(ALONG):
             means[i] = &results[i * PIECE]
             if kept and i < lines.count:
-                means[i] = <real *> (target + i * lines.across_out) + start
+                means[i] = <real *> (target + i * lines.across_out) + start + begin_of(i, lines)
         slide(means, sums, new, old, count, <summed> lines.size, exact)
         if not kept:
             for i in range(lines.count):
-                line = target + i * lines.across_out + start * lines.along_out
+                line = target + i * lines.across_out
+                line += (start + begin_of(i, lines)) * lines.along_out
                 store_row(line, lines.along_out, <const char *> means[i], count, lines.stored,
                           kind)
         start += count
