@@ -33,9 +33,8 @@ _CHAINED = {2: kernels.MOST_DOWN if kernels.VECTOR >= planning.MASKED else 25, 3
 NESTED, _NESTED_PLANES = 30, 16
 #: And from how many products on.
 _WORTH = 1 << 22
-#: From how many taps on means are running sums at once: of several lines that do not go through
-#: side by side, and of a single one, times the bytes of an element.
-_RUNNING_ALONG, _RUNNING_ALONE = 60, 1000
+#: From how many taps on they are, of several lines that do not go through side by side, at once.
+_RUNNING_ALONG = 60
 #: What a pass takes, in taps.
 _PASS = 8
 #: The most taps of a kernel whose zeros are left out; FFTs may be faster with all of more.
@@ -449,12 +448,8 @@ def _is_mean(array, weights, least=NESTED):
 
 def _runs(array, axis, weights):
     """Whether a line averages, over so many elements that running sums take less time."""
-    if _lines_of(array, axis)[-1]:
-        least = NESTED
-    elif array.size > array.shape[axis]:
-        least = _RUNNING_ALONG
-    else:
-        least = _RUNNING_ALONE // array.itemsize
+    beside = _lines_of(array, axis)[-1]
+    least = NESTED if beside or array.size == array.shape[axis] else _RUNNING_ALONG
     return weights.size >= least and (weights == 1 / weights.size).all()
 
 
