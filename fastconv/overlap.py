@@ -73,6 +73,16 @@ def _together(length, itemsize):
     return max(_TOGETHER // (length * itemsize), 1)
 
 
+def _side_by_side(blocks, length, itemsize):
+    """Of so many blocks of one axis those that go together: parts that threads can share evenly."""
+    most = _together(length, itemsize)
+    if blocks <= most or most < 8:
+        return min(blocks, most)
+    parts = -(-blocks // most // 4) * 4
+    # scipy.fft takes up to four lines into a vector.
+    return -(-blocks // parts // 4) * 4
+
+
 def _length(least):
     """The next length that is fast; as a matrix, too, whose rows are to be on other cache lines."""
     length = fast_length(least)
@@ -103,7 +113,7 @@ def plan(sizes, taps, first, counts, itemsize, beside=1):
     for cut in itertools.product(*axes):
         lengths = [length for _, length in cut]
         blocks = math.prod(-(-n // block) for (block, _), n in zip(cut, counts, strict=True))
-        lines = min(_together(lengths[0], itemsize), blocks) if len(cut) == 1 else 1
+        lines = _side_by_side(blocks, lengths[0], itemsize) if len(cut) == 1 else 1
         calls = -(-blocks // lines)
         part = min(_together(math.prod(lengths), itemsize), beside)
         lines *= part
@@ -307,7 +317,7 @@ def _lines(array, transforms, taps, first, cut, out):
     """Blocks of one axis side by side; whether all of it is finite."""
     (taps,), (first,), ((block, length),) = taps, first, cut
     size, count = array.shape[-1], out.shape[-1]
-    together = _together(length, array.itemsize)
+    together = _side_by_side(-(-count // block), length, array.itemsize)
 
     def work(begin):
         blocks = min(together, -(-(count - begin) // block))

@@ -284,7 +284,7 @@ def _sum(
         # ends of an array there is nothing that they could be multiplied with.
         shorter = b if a.size >= b.size else a
         few = taps[0] * window[1][0] <= _FEW[result.kind] and result.char != "e"
-        if few or not (exact or np.isfinite(shorter @ shorter)):
+        if few or not (exact or sums.is_finite(shorter)):
             if dtype is not None:
                 a, b = a.astype(result), b.astype(result)
             return _finished(
@@ -330,8 +330,7 @@ def _plain(name: str, a: Any, b: Any, mode: Any) -> NDArray[Any] | None:
     if a.ndim == 1:
         if a.size * b.size <= (_FEW_BY_FEW if b.size <= 11 else _FEW["f"]):
             return (np.correlate if name == "correlate" else np.convolve)(a, b, mode)
-        squares = b @ b
-        if squares - squares != 0:
+        if not sums.is_finite(b):
             return None
     kernel = b if name == "correlate" else sums.flipped(b)
     pads = sums.pads(b.shape, mode)

@@ -25,6 +25,8 @@ NAMES = ("input", "weight", "bias")
 _NEVER = 1 << 20
 #: Few sums, of so many products, that are not worth a plan.
 FEW_SUMS, _LONG_SUM = 16, 512
+#: The most elements of a line that BLAS sums up in one thread.
+_FOR_BLAS = 8192
 #: Nanoseconds for each product and byte of an element, computed directly, of a line of taps and of
 #: others; for each tap, once.
 _LINE, _PRODUCT, _TAP = 0.0055, 0.008, 30
@@ -77,6 +79,13 @@ def flipped(array, axes=None):
 def reversed_conjugate(array, axes=None):
     """What correlates where `array` convolves."""
     return flipped(np.conj(array) if array.dtype.kind == "c" else array, axes)
+
+
+def is_finite(array):
+    """Whether a line, or its squares, add up to something finite."""
+    # BLAS would start threads for more elements, which then wait in a loop.
+    total = array @ array if array.size <= _FOR_BLAS else array.sum()
+    return bool(total - total == 0)
 
 
 # ---- How it is computed -------------------------------------------------------------

@@ -20,8 +20,10 @@ E. One element that is not finite spoils its block. `Plan.run` tells which image
    blocks, and the engine computes these images directly.
 """
 
+import functools
 import itertools
 import math
+import os
 import threading
 from typing import NamedTuple
 
@@ -302,13 +304,11 @@ def _parts(whole, most):
 
 
 def share(work, jobs, threads):
-    """Do all jobs, each as work(*job), in so many threads."""
+    """Do all jobs, each as work(*job), in so many threads, of which this one is one."""
     if threads == 1:
         for job in jobs:
             dispatch.kernels.in_our_arithmetic(work, *job)
         return
-    from concurrent.futures import ThreadPoolExecutor
-
     jobs = iter(jobs)
     lock = threading.Lock()
 
@@ -320,9 +320,27 @@ def share(work, jobs, threads):
                 return
             dispatch.kernels.in_our_arithmetic(work, *job)
 
-    with ThreadPoolExecutor(threads) as pool:
-        for done in [pool.submit(worker) for _ in range(threads)]:
-            done.result()
+    helpers = [_helpers(threads - 1).submit(worker) for _ in range(threads - 1)]
+    try:
+        worker()
+    finally:
+        # Those that other calls have kept busy until now are not needed any more.
+        running = [helper for helper in helpers if not helper.cancel()]
+        for helper in running:
+            helper.result()
+
+
+@functools.lru_cache(maxsize=8)
+def _helpers(count):
+    """Threads that wait for work: to start some takes as long as a small convolution."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    return ThreadPoolExecutor(count)
+
+
+if hasattr(os, "register_at_fork"):
+    # A child of a process has none of its threads.
+    os.register_at_fork(after_in_child=_helpers.cache_clear)
 
 
 # ---- A call -------------------------------------------------------------------------
