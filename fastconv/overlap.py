@@ -47,10 +47,10 @@ def _microseconds(lengths, itemsize, lines):
     """Of the transforms of a block there and back, in one thread, `lines` of them together."""
     points = math.prod(lengths)
     nanoseconds = 0.08 * itemsize**0.75
-    # Beyond the cache each step takes longer; of a single axis the more, the longer it is.
+    # Beyond the cache each step takes longer.
     beyond = math.log2(max(points * itemsize / _TOGETHER, 1))
     if len(lengths) > 1:
-        nanoseconds *= 1.6 if beyond else 1
+        nanoseconds *= 1 + 0.4 * max(beyond - 0.3, 0)
     elif _folds(lengths, itemsize, lines):
         nanoseconds *= 1.3 + 0.1 * beyond
     else:
