@@ -5,10 +5,11 @@ are not correlated become images; the two parts of complex numbers, and the taps
 the third, become channels. All of that are views.
 """
 
+import functools
 import math
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided, sliding_window_view
+from numpy.lib.stride_tricks import sliding_window_view
 
 from fastconv import engine, problems
 from fastconv.arrays import call
@@ -66,8 +67,10 @@ def correlate(
         shape[axis] += sum(pair) - size + 1
     result = out if direct else np.empty(shape, dtype)
     if 0 not in shape:
-        last = range(-len(axes), 0)
-        given, target = (np.moveaxis(a, axes, last) for a in (array, result))
+        given, target = array, result
+        if axes != tuple(range(array.ndim - len(axes), array.ndim)):
+            last = range(-len(axes), 0)
+            given, target = (np.moveaxis(a, axes, last) for a in (array, result))
         if border == "zeros" and fill != 0:
             _filled(given, kernel, tuple(pads), fill, target, method, dtype)
         else:
@@ -83,6 +86,7 @@ def _goes_to(out, dtype):
     return out.dtype == dtype or (dtype.kind == "f" and engine.converts(out.dtype))
 
 
+@functools.cache
 def real_of(dtype):
     """The dtype of the parts of complex numbers; that of real ones is their own."""
     return np.empty(0, dtype).real.dtype
@@ -112,8 +116,8 @@ def _correlate(array, kernel, pads, border, out, method):
         out = np.expand_dims(out, out.ndim - rank + 1)
         kernel, pads, rank = kernel[None], pads[1:], rank - 1
     else:
-        array, out = (np.expand_dims(a, a.ndim - rank) for a in (array, out))
-        kernel = kernel[None, None]
+        channel = (..., None, *(slice(None),) * rank)
+        array, out, kernel = array[channel], out[channel], kernel[None, None]
     if out.dtype.kind == "c":
         array, kernel, out = _as_real(array, kernel, out, rank)
     _by_images(array, kernel, pads, border, out, method)
@@ -140,13 +144,9 @@ def _by_images(array, kernel, pads, border, out, method):
 
 def _parts(array, axis):
     """The real and the imaginary parts of complex numbers, or the real ones, along an axis."""
-    array = np.squeeze(array, axis)
-    if array.dtype.kind == "c":
-        shape, strides = (*array.shape, 2), (*array.strides, array.itemsize // 2)
-        array = as_strided(array.real, shape, strides)
-    else:
-        array = array[..., None]
-    return np.moveaxis(array, -1, axis)
+    array = np.squeeze(array, axis)[..., None].view(real_of(array.dtype))
+    last = array.ndim - 1
+    return array.transpose(*range(axis), last, *range(axis, last))
 
 
 def _as_real(array, kernel, out, rank):
@@ -155,8 +155,7 @@ def _as_real(array, kernel, out, rank):
         kernel = kernel.astype(out.dtype)
     if kernel.dtype.kind != "c":
         # Both parts are images.
-        array, out = (np.moveaxis(_parts(a[..., None], -1), -1, 0) for a in (array, out))
-        return array, kernel, out
+        return _parts(array[None], 0), kernel, _parts(out[None], 0)
     if array.dtype.kind == "c":
         array, kernel = _channels(array, rank), of_parts(kernel, rank)
     else:

@@ -248,13 +248,23 @@ def line(array, weights, axis, pads, border, fill, out, dilation=1, bias=None, r
     return out
 
 
-def plain(dtype, weights, pads, border):
-    """What `correlation.correlate` does of a plain array and kernel of up to three axes."""
-    weights = weights.astype(dtype)
-    return Single(
-        problems.correlation, _NAMES, (weights, None), (pads, border, None), None, dtype, dtype,
-        "auto",
+def plain(array, weights, pads, border, method="auto"):
+    """A plain array correlated with a kernel, of up to three axes, in the array's dtype.
+
+    Integers wrap around; None if no floats hold their sums.
+    """
+    compute = stored = array.dtype
+    if stored.kind in "iu":
+        weights = weights.astype(_FLOAT64)
+        largest = largest_of(array)
+        compute = exact(_bound(largest, [weights], 0), [weights], 0, stored)
+        if compute is None:
+            return None
+    work = Single(
+        problems.correlation, _NAMES, (weights.astype(compute), None),
+        (pads, border, _kept(stored, compute)), None, compute, stored, method,
     )  # fmt: skip
+    return Bounded(work, largest) if stored.kind in "iu" and stored.itemsize > 2 else work
 
 
 def _kept(stored, dtype):

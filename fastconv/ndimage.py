@@ -508,7 +508,7 @@ def _plain(
     else:
         pads = tuple([(k // 2, (k - 1) // 2) for k in weights.shape])
     if _known.calls_before(key):
-        _known.keep(key, filtering.plain(input.dtype, weights, pads, border))
+        _known.keep(key, filtering.plain(input, weights, pads, border))
     result: NDArray[Any] = correlation.correlate(input, weights, pads, border, dtype=input.dtype)
     return result
 

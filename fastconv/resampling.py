@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastconv import correlation, filtering, problems
-from fastconv.arrays import call
+from fastconv.arrays import call, recorded
 from fastconv.engine import planning
+from fastconv.engine._calls import Known
 from fastconv.engine.dispatch import kernels
 from fastconv.engine.threads import get_num_threads, team_started
 from fastconv.geometry import PADDING_MODES
@@ -24,7 +25,7 @@ __all__ = ["resample_poly", "savgol_filter", "sepfir2d", "upfirdn"]
 # ---- Other sampling rates -----------------------------------------------------------
 
 #: Products that SciPy has summed up before the engine has been asked.
-_FEW, _FEW_2D = 4_000, 10_000
+_FEW, _FEW_2D = 4_000, 3_000
 
 #: From how many phases on there is no plan, which would take longer for each; less are a pass each.
 _PHASES = 4
@@ -96,13 +97,20 @@ def upfirdn(
     >>> fastconv.signal.upfirdn([1, 1], [1, 2, 4, 8], 1, 2)
     array([1., 6., 8.])
     """
+    if (
+        type(h) is type(x) is np.ndarray
+        and type(down) is int
+        # SciPy divides by zero where it reflects a single element.
+        and 1 not in x.shape
+        and x.size * h.size <= _FEW * down
+    ):
+        return scipy_signal("upfirdn", h, x, up, down, axis, mode, cval)
     filter_, signal = array_of(h), array_of(x)
     if (
         isinstance(mode, str)
         and mode in _EXTENSIONS
         and (mode != "constant" or cval == 0)
         and _resamplable(filter_, signal, up, down, axis)
-        # SciPy divides by zero where it reflects a single element.
         and (signal.size * filter_.size > _FEW * down or signal.shape[axis] == 1)
     ):
         count = ((signal.shape[axis] - 1) * up + filter_.size - 1) // down + 1
@@ -377,16 +385,30 @@ def sepfir2d(input: ArrayLike, hrow: ArrayLike, hcol: ArrayLike) -> NDArray[Any]
            [9., 3., 0., 0.],
            [3., 1., 0., 0.]], dtype=float32)
     """
-    image, row, column = array_of(input), array_of(hrow), array_of(hcol)
-    lines = (row, column)
+    key = found = None
+    if type(input) is type(hrow) is type(hcol) is np.ndarray and input.ndim == 2:
+        if (
+            input.size * (hrow.size + hcol.size) <= _FEW_2D
+            and max(hrow.size, hcol.size) <= min(input.shape)
+        ):  # fmt: skip
+            return scipy_signal("sepfir2d", input, hrow, hcol)
+        row_key = hrow.shape, hrow.dtype.str, hrow.tobytes()
+        key, found = _known.again("sepfir2d", input, None, row_key, hcol)
+    return _separable(input, hrow, hcol, key) if found is None else found
+
+
+#: What calls with two lines were.
+_known = Known(get_num_threads, recorded)
+
+
+def _separable(input: Any, hrow: Any, hcol: Any, key: Any) -> Any:
+    """The same of a call that is not known; it is from now on, if it has a key."""
+    image, lines = array_of(input), (array_of(hrow), array_of(hcol))
     if image is None or image.ndim != 2 or any(c is None or c.ndim != 1 for c in lines):
         return scipy_signal("sepfir2d", input, hrow, hcol)
-    products = (row.size + column.size) * image.size
-    small = products <= _FEW_2D and all(c.size <= min(image.shape) for c in lines)
     dtype = np.promote_types(image.dtype, np.float32)
     if (
-        small
-        or dtype.char not in FLOATS
+        dtype.char not in FLOATS
         or any(c.size % 2 == 0 for c in lines)
         or not image.size
         or not all(
@@ -395,7 +417,15 @@ def sepfir2d(input: ArrayLike, hrow: ArrayLike, hcol: ArrayLike) -> NDArray[Any]
         )
     ):
         return scipy_signal("sepfir2d", input, hrow, hcol)
-    for kernel in (row[None, ::-1], column[::-1, None]):
+    if image.dtype.isnative and not any(c.dtype.kind == "c" for c in lines):
+        passes = [
+            (axis, line[::-1].astype(np.float64), (line.size // 2,) * 2, "symmetric")
+            for axis, line in zip((1, 0), lines, strict=True)
+        ]
+        return filtering.lines(
+            image, passes, dtype, None, 0, lambda work: _known.keep(key, work, image.shape)
+        )
+    for kernel in (lines[0][None, ::-1], lines[1][::-1, None]):
         pads = tuple([(k // 2, k // 2) for k in kernel.shape])
         image = correlation.correlate(image, kernel, pads, "symmetric", dtype=dtype)
     return np.asarray(image)

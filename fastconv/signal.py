@@ -32,7 +32,10 @@ from typing import Any, Literal, SupportsIndex, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastconv import correlation, sums
+from fastconv import correlation, filtering, sums
+from fastconv.arrays import recorded
+from fastconv.engine._calls import Known
+from fastconv.engine.threads import get_num_threads
 from fastconv.originals import array_of, scipy_signal
 from fastconv.resampling import resample_poly, savgol_filter, sepfir2d, upfirdn
 
@@ -115,6 +118,8 @@ _FEW_BY_FEW = 20_000
 _FEW_2D = {"b": 0, "i": 10_000, "u": 10_000, "f": 1_500, "c": 15_000}
 #: Products of all elements, which are no fewer, that are not even looked at.
 _FEWEST = 600
+#: Floats, and integers, of which plain images are.
+_PLAIN = "fdbBhHiIlLqQ"
 
 
 # ---- Any rank -----------------------------------------------------------------------
@@ -258,7 +263,9 @@ def _sum(
     name: str, in1: Any, in2: Any, mode: Any, method: Any, axes: Any, dtype: Any, out: Any
 ) -> NDArray[Any]:
     if axes is dtype is out is None and method in ("auto", "direct"):
-        sooner = _plain(name, in1, in2, mode)
+        key, sooner = _again(name, in1, in2, mode, method)
+        if sooner is None:
+            sooner = _plain(key, name, in1, in2, mode)
         if sooner is not None:
             return sooner
     a, b = array_of(in1), array_of(in2)
@@ -312,7 +319,37 @@ def _sum(
     return _finished(sums.convolve(a, b, window, axes, result, method), out)
 
 
-def _plain(name: str, a: Any, b: Any, mode: Any) -> NDArray[Any] | None:
+#: What calls of two or three dimensions were.
+_known = Known(get_num_threads, recorded)
+
+
+def _again(
+    name: str, a: Any, b: Any, *arguments: Any
+) -> tuple[tuple[Any, ...] | None, NDArray[Any] | None]:
+    """What a call is known by, if it is a plain one, and its result if there was one like it."""
+    if type(a) is type(b) is np.ndarray and 1 < a.ndim <= 3:
+        return _known.again(name, a, None, arguments, b)
+    return None, None
+
+
+def _remember(
+    key: tuple[Any, ...] | None,
+    a: NDArray[Any],
+    kernel: NDArray[Any],
+    pads: tuple[tuple[int, int], ...],
+    border: str,
+    shape: tuple[int, ...],
+) -> None:
+    """A call was one of the engine: from the third one on, all like it are."""
+    if key is not None and _known.calls_before(key) == 1:
+        work = filtering.plain(a, kernel, pads, border, "direct")
+        if work is not None:
+            _known.keep(key, work, shape)
+
+
+def _plain(
+    key: tuple[Any, ...] | None, name: str, a: Any, b: Any, mode: Any
+) -> NDArray[Any] | None:
     """Little work of the plainest kind at once: what else may be asked for takes longer to see."""
     if (
         type(a) is not np.ndarray
@@ -335,6 +372,7 @@ def _plain(name: str, a: Any, b: Any, mode: Any) -> NDArray[Any] | None:
     kernel = b if name == "correlate" else sums.flipped(b)
     pads = sums.pads(b.shape, mode)
     result: NDArray[Any] = correlation.correlate(a, kernel, pads, dtype=a.dtype, method="direct")
+    _remember(key, a, kernel, pads, "zeros", result.shape)
     return result
 
 
@@ -713,26 +751,11 @@ def convolve2d(
 def _sum2d(
     name: str, in1: Any, in2: Any, mode: Any, boundary: Any, fill: Any, dtype: Any, out: Any
 ) -> NDArray[Any]:
-    if (
-        type(in1) is type(in2) is np.ndarray
-        and in1.size * in2.size <= _FEWEST
-        and dtype is out is None
-        and "e" not in (in1.dtype.char, in2.dtype.char)
-    ):
-        return scipy_signal(name, in1, in2, mode, boundary, fill)
-    if (
-        type(in1) is type(in2) is np.ndarray
-        and type(mode) is type(boundary) is str
-        and dtype is out is None
-        and type(fill) is int
-        and fill == 0
-    ):
-        plain = _plain2d(name, in1.shape, in2.shape, in1.dtype, in2.dtype, mode, boundary)
-        if plain is not None:
-            kernel = in2 if name == "correlate2d" else sums.flipped(in2)
-            found: NDArray[Any] = correlation.correlate(
-                in1, kernel, *plain, dtype=in1.dtype, method="direct"
-            )
+    if dtype is out is None:
+        key, found = _again(name, in1, in2, mode, boundary, fill)
+        if found is None and key is not None:
+            found = _plain_sum2d(key, name, in1, in2, mode, boundary, fill)
+        if found is not None:
             return found
     a, b = array_of(in1), array_of(in2)
     ours = _usable(a, b) and a.ndim == 2 and mode in _MODES and isinstance(boundary, str)
@@ -764,6 +787,27 @@ def _sum2d(
     return _finished(found, out)
 
 
+def _plain_sum2d(
+    key: tuple[Any, ...], name: str, a: Any, b: Any, mode: Any, boundary: Any, fill: Any
+) -> NDArray[Any] | None:
+    """The same of what is plainly the engine's, or is so little that SciPy is not kept waiting."""
+    plain = None
+    if type(mode) is type(boundary) is str and fill == 0:
+        plain = _plain2d(name, a.shape, b.shape, a.dtype, b.dtype, mode, boundary)
+    if plain is None:
+        few = a.size * b.size <= _FEWEST and "e" not in (a.dtype.char, b.dtype.char)
+        return scipy_signal(name, a, b, mode, boundary, fill) if few else None
+    kernel = b if name == "correlate2d" else sums.flipped(b)
+    pads, border, shape = plain
+    _remember(key, a, kernel, pads, border, shape)
+    if a.dtype.kind != "f":
+        return None
+    result: NDArray[Any] = correlation.correlate(
+        a, kernel, pads, border, dtype=a.dtype, method="direct"
+    )
+    return result
+
+
 def _window2d(name: str, sizes: tuple[int, ...], taps: tuple[int, ...], mode: str) -> Any:
     """As sums.window, but for where 'same' begins in a correlation."""
     if name == "correlate2d" and mode == "same":
@@ -775,23 +819,21 @@ def _window2d(name: str, sizes: tuple[int, ...], taps: tuple[int, ...], mode: st
 def _plain2d(
     name: str, sizes: tuple[int, ...], taps: tuple[int, ...], dtype: np.dtype[Any],
     kernel_dtype: np.dtype[Any], mode: str, boundary: str,
-) -> tuple[tuple[tuple[int, int], ...], str] | None:  # fmt: skip
+) -> tuple[tuple[tuple[int, int], ...], str, tuple[int, ...]] | None:  # fmt: skip
     """The border of a plain image that meets a smaller kernel directly: how wide, and which.
 
-    None where there is more to be seen to.
+    And the shape of the result. None where there is more to be seen to.
     """
     border = _BORDERS.get(boundary)
-    if border is None or mode not in _MODES or dtype != kernel_dtype or dtype.char not in "fd":
+    if border is None or mode not in _MODES or dtype != kernel_dtype or dtype.char not in _PLAIN:
         return None
     if not len(sizes) == len(taps) == 2 or any(map(operator.gt, taps, sizes)) or 0 in taps:
         return None
     first, counts = _window2d(name, sizes, taps, mode)
-    if not dtype.isnative or math.prod(taps) * math.prod(counts) <= _FEW_2D["f"]:
-        return None
     if math.prod(counts) <= sums.FEW_SUMS or sums.by_fft(sizes, taps, first, counts, dtype):
         return None
     pads = tuple(map(sums.around, sizes, taps, first, counts))
-    return pads, "zeros" if mode == "valid" else border
+    return pads, "zeros" if mode == "valid" else border, counts
 
 
 def _fits(fill: complex, dtype: np.dtype[Any]) -> bool:

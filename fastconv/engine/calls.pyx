@@ -2,7 +2,7 @@
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 cimport numpy as np
-from numpy import asarray as np_asarray
+from numpy import asarray as np_asarray, empty as np_empty
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
 np.import_array()
@@ -179,22 +179,27 @@ cdef class Again:
 
     `work` has the dtype in which its result is `stored`, and prepared(array, out): a function of
     (array, *weights) and of the output that computes for arrays that lie as these do, and tells by
-    False that something is not finite, and those weights.
+    False that something is not finite, and those weights. The result has the array's shape if none
+    is given.
     """
     cdef object work
     cdef object prepared
     cdef tuple weights
+    cdef tuple shape
     cdef readonly np.dtype stored
 
-    def __init__(self, work):
+    def __init__(self, work, tuple shape=None):
         self.work = work.kept()
         self.prepared = None
         self.stored = work.stored
+        self.shape = shape
 
     cdef run(self, np.ndarray array, out):
-        if out is None:
+        if out is None and self.shape is None:
             out = np.PyArray_EMPTY(
                 np.PyArray_NDIM(array), np.PyArray_DIMS(array), self.stored.num, 0)
+        elif out is None:
+            out = np_empty(self.shape, self.stored)
         if self.prepared is None:
             given = array.view("u1") if np.PyArray_ISBOOL(array) else array
             self.prepared, self.weights = self.work.prepared(given, out)
@@ -235,10 +240,10 @@ cdef class Known:
             return key, None
         return key, (<Again> call).run(input, output)
 
-    def keep(self, key, work):
+    def keep(self, key, work, tuple shape=None):
         """Know a call, if it has a key, from now on: it is such a piece of work."""
         if key is not None:
-            self.put(key, Again(work))
+            self.put(key, Again(work, shape))
 
     def calls_before(self, key):
         """How many calls of that key there were that asked for it; -1 if it is known."""
