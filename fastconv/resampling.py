@@ -135,7 +135,7 @@ def _resampled(
 
     None if that is not for the engine, nor is less than an output of each phase.
     """
-    dtype = np.promote_types(np.promote_types(h.dtype, x.dtype), np.float32)
+    dtype = np.result_type(h.dtype, x.dtype, np.float32)
     if count < up or dtype.char not in FLOATS or not np.isfinite(h).all():
         return None
     axis %= x.ndim

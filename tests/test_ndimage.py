@@ -718,7 +718,10 @@ def test_anything(case):
     name, shape, dtype, mode, cval, output, seed = case
     RNG = np.random.default_rng(seed)
     positional, options = arguments_of(name, len(shape))
-    agree(name, sample(shape, dtype), *positional, mode=mode, cval=cval, output=output, **options)
+    # What is known of the first calls is not of the others' numbers.
+    for _ in range(4):
+        array = sample(shape, dtype)
+        agree(name, array, *positional, mode=mode, cval=cval, output=output, **options)
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -924,6 +927,67 @@ def test_calls_like_one_before(name, arguments, others, dtype):
                 result = function(array, *values, output=out)
             assert result is out
             np.testing.assert_allclose(result, wanted, 0, scale)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int16", "int64"])
+def test_weights_that_change_after_a_call(dtype):
+    """What is known of a call is not the caller's."""
+    line, kernel = np.array([1.0, 2.0, 4.0]), np.arange(1.0, 10.0).reshape(3, 3)
+    array = sample((20, 30), dtype)
+    for function, weights in ((ndimage.correlate1d, line), (ndimage.convolve, kernel)):
+        for _ in range(3):
+            expected = function(array, weights)
+        same = weights.copy()
+        weights[...] = 0
+        assert not function(array, weights).any()
+        np.testing.assert_array_equal(function(array, same), expected)
+
+
+@pytest.mark.parametrize("dtype", ["int32", "uint32", "int64", "uint64"])
+def test_integers_larger_than_those_before(dtype):
+    """Sums of small integers are exact in single precision, those of larger ones are not."""
+    kernel = np.arange(1.0, 10.0).reshape(3, 3)
+    for size in (7, 60):
+        ones = np.arange(size * size).reshape(size, size).astype(dtype)
+        for factor in (1, 1, 1, 3, 1 << 16, 1, 1 << 16):
+            array = ones * np.dtype(dtype).type(factor)
+            for name, arguments in (("correlate", (kernel,)), ("gaussian_filter", (1.5,))):
+                expected, actual = both(name, array, *arguments)
+                np.testing.assert_array_equal(actual, expected)
+
+
+def test_running_means_that_are_not_finite_after_those_that_are():
+    line = np.ones(1000)
+    for _ in range(3):
+        ndimage.uniform_filter1d(line, 101)
+    line[500] = np.nan
+    np.testing.assert_array_equal(
+        np.isnan(ndimage.uniform_filter1d(line, 101)), abs(np.arange(1000) - 500) <= 50
+    )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int16", "int32", "complex64"])
+@pytest.mark.parametrize("size", [30, 64, 101, 1000])
+def test_single_lines_in_stretches(dtype, size):
+    """Whoever computes them, and wherever one ends."""
+    for n in (255, 256, 513, 4 * size + 3, 40_000, 70_001):
+        line = sample((n,), dtype)
+        expected, actual = both("uniform_filter1d", line, size, mode="mirror")
+        if actual.dtype.kind == "i":
+            np.testing.assert_array_equal(actual, expected)
+        else:
+            allowed = (8 * np.finfo(dtype).eps + n * 2.3e-16) * np.abs(line).max()
+            np.testing.assert_allclose(actual, expected, 0, allowed)
+        for threads in (1, 3):
+            with fastconv.num_threads(threads):
+                again = ndimage.uniform_filter1d(line, size, mode="mirror")
+            np.testing.assert_array_equal(again, actual)
+
+
+def test_one_tap_on_many_integers():
+    array = sample((70_000,), "int16")
+    expected, actual = both("correlate", array, [3.0])
+    np.testing.assert_array_equal(actual, expected)
 
 
 def test_a_call_like_one_before_but_for_a_type():

@@ -42,7 +42,8 @@ cdef struct Lines:
     Py_ssize_t before
     double fill
     # A single line may go in stretches, each so long, as if these were lines: how long, and the
-    # first one. The last one begins so much earlier that it ends with the line.
+    # first one. The last one begins so much earlier that it ends with the line; what it makes of
+    # the one before is dropped, as another thread may have that.
     Py_ssize_t stretch, first
 
 
@@ -271,6 +272,7 @@ cdef inline bint means_along(
     cdef const real *new[ALONG]
     cdef const real *old[ALONG]
     cdef real *means[ALONG]
+    cdef Py_ssize_t[ALONG] dropped
     cdef summed[ALONG] sums
     cdef bint exact = lines.stored < FLOAT32
     cdef bint kept = is_kept(lines.stored, lines.along_out, kind)
@@ -304,15 +306,19 @@ cdef inline bint means_along(
                 old[i] = &more[i * PIECE]
         for i in range(ALONG):
             means[i] = &results[i * PIECE]
-            if kept and i < lines.count:
+            dropped[i] = 0
+            if lines.stretch:
+                dropped[i] = clip(
+                    (lines.first + i) * lines.stretch - begin_of(i, lines) - start, 0, count)
+            if kept and i < lines.count and dropped[i] == 0:
                 means[i] = <real *> (target + i * lines.across_out) + start + begin_of(i, lines)
         slide(means, sums, new, old, count, <summed> lines.size, exact)
-        if not kept:
-            for i in range(lines.count):
+        for i in range(lines.count):
+            if not kept or dropped[i]:
                 line = target + i * lines.across_out
-                line += (start + begin_of(i, lines)) * lines.along_out
-                store_row(line, lines.along_out, <const char *> means[i], count, lines.stored,
-                          kind)
+                line += (start + begin_of(i, lines) + dropped[i]) * lines.along_out
+                store_row(line, lines.along_out, <const char *> (means[i] + dropped[i]),
+                          count - dropped[i], lines.stored, kind)
         start += count
     for i in range(ALONG):
         test += sums[i] * 0
