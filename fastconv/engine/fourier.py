@@ -522,19 +522,30 @@ def _region(source, places, lengths, border):
 
     `places` along an axis are (first, step, how many), `lengths` what it is to be filled up to.
     """
-    into = []
-    for axis, (first, step, seen) in enumerate(places, start=2):
-        size = source.shape[axis]
+    inside, into, around = [], [], []
+    for (first, step, seen), size in zip(places, source.shape[2:], strict=True):
         start, stop = geometry.within(first, step, seen, size)
-        if border and stop - start < seen:
-            index = geometry.padded_from(first + step * np.arange(seen), size, border)
-            start, stop = 0, seen
-        else:
-            index = slice(max(first + start * step, 0), max(first + stop * step, 0), step)
-        source = source[(*(slice(None),) * axis, index)]
+        inside.append(slice(max(first + start * step, 0), max(first + stop * step, 0), step))
         into.append(slice(start, stop))
-    if source.shape[2:] == tuple(lengths):
-        return source
+        around.append(None)
+        if border and stop - start < seen:
+            around[-1] = geometry.padded_from(first + step * np.arange(seen), size, border)
+    given = source[(..., *inside)]
+    if given.shape[2:] == tuple(lengths):
+        return given
     result = np.zeros((*source.shape[:2], *lengths), source.dtype)
-    result[(..., *into)] = source
+    result[(..., *into)] = given
+    # The border along an axis: where axes before it have theirs, too.
+    for axis, index in enumerate(around):
+        if index is not None:
+            for strip in (slice(0, into[axis].start), slice(into[axis].stop, len(index))):
+                part = source[(slice(None),) * (2 + axis) + (index[strip],)]
+                targets = [*into[:axis], strip, *into[axis + 1 :]]
+                for other, there in enumerate(around):
+                    if other < axis and there is not None:
+                        targets[other] = slice(0, len(there))
+                        part = part[(slice(None),) * (2 + other) + (there,)]
+                    elif other != axis:
+                        part = part[(slice(None),) * (2 + other) + (inside[other],)]
+                result[(..., *targets)] = part
     return result
