@@ -37,7 +37,7 @@ _WORTH_SHARING = 1 << 17
 #: Points of a line that is worth folding.
 _FOLDED = 1 << 15
 #: Microseconds of calls into SciPy and NumPy: for a convolution, and for each of its blocks.
-_CALL, _BLOCK = 30.0, 30.0
+_CALL, _BLOCK = 45.0, 30.0
 
 
 # ---- What it costs ------------------------------------------------------------------
@@ -54,7 +54,8 @@ def _microseconds(lengths, itemsize, lines):
     elif _folds(lengths, itemsize, lines):
         nanoseconds *= 1.3 + 0.1 * beyond
     else:
-        nanoseconds *= (1 if _fills(lengths, itemsize, lines) else 2.5) * (1 + 0.6 * beyond)
+        alone = 2.5 if itemsize == 4 else 1.9
+        nanoseconds *= (1 if _fills(lengths, itemsize, lines) else alone) * (1 + 0.6 * beyond)
     return points * (2 * nanoseconds * math.log2(max(points, 2)) + itemsize / 8) / 1000
 
 
@@ -118,7 +119,9 @@ def plan(sizes, taps, first, counts, itemsize, beside=1):
         part = min(_together(math.prod(lengths), itemsize), beside)
         lines *= part
         time = _CALL / beside + _BLOCK * calls / part
-        time += (blocks + 0.5) * _microseconds(lengths, itemsize, lines)
+        time += blocks * _microseconds(lengths, itemsize, lines)
+        # The kernel's own, which has no other beside it.
+        time += 0.5 * _microseconds(lengths, itemsize, 1)
         best = min(best, (time, cut, _folds(lengths, itemsize, lines)))
     return best
 
