@@ -177,7 +177,7 @@ class Parts(NamedTuple):
         return run, ()
 
 
-def _done(work, array, out):
+def done(work, array, out):
     """What `work` tells of its result in `out`."""
     run, weights = work.prepared(array, out)
     return run((array, *weights), out)
@@ -468,7 +468,7 @@ def box(array, weights, axis, pads, border, fill, dtype, out, remember=None):
     if weights[0] == 1 / weights.size:
         work = Lines(axis, weights.size, pads, border, fill, out.dtype)
         # If not all is finite, what is not has spoilt the rest of its line.
-        if _done(work, array, out):
+        if done(work, array, out):
             if remember:
                 remember(work)
             return out
@@ -532,7 +532,7 @@ def planes(array, passes, fill, out, remember=None):
     work = Planes(tuple(sizes), pads, fill, single, out.dtype)
     if remember:
         remember(work)
-    return _done(work, array, out)
+    return done(work, array, out)
 
 
 class Planes(NamedTuple):
@@ -890,7 +890,7 @@ def integer_boxes(array, passes, dtype, fill, remember=None):
             line(array, weights, axis, pads, border, 0, out, bias=half, remember=works.append)
         else:
             works.append(Lines(axis, weights.size, pads, border, fill, dtype))
-            _done(works[-1], array, out)
+            done(works[-1], array, out)
         largest = _cast_largest(max(largest, abs(fill)), array.dtype.kind == "i" or fill < 0, dtype)
         array = out
     for workspace in workspaces:
@@ -978,7 +978,7 @@ def integer_lines(array, passes, dtype, fill, remember=None):
         else:
             # Just as SciPy does: the order of sums matters.
             works.append(Lines(axis, line_weights.size, pads, border, fill, dtype, w))
-            _done(works[-1], array, out)
+            done(works[-1], array, out)
         negative = array.dtype.kind == "i" or fill < 0 or (line_weights < 0).any()
         array, largest = out, _cast_largest(bound, negative, dtype)
     for workspace in workspaces:
@@ -1027,7 +1027,7 @@ def integer_kernel(array, weights, pads, border, fill, dtype, remember=None):
         # Just as SciPy does: the order of sums matters.
         ordered = Ordered(weights.tobytes(), weights.shape, pads, border, fill, dtype)
         out = np.empty(array.shape, dtype)
-        if _done(ordered, array, out) is False:
+        if done(ordered, array, out) is False:
             return None
         if remember and array.size <= _KNOWN:
             remember(ordered)

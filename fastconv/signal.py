@@ -332,19 +332,35 @@ def _again(
     return None, None
 
 
-def _remember(
+def _engines(
     key: tuple[Any, ...] | None,
     a: NDArray[Any],
     kernel: NDArray[Any],
     pads: tuple[tuple[int, int], ...],
     border: str,
     shape: tuple[int, ...],
-) -> None:
-    """A call was one of the engine: from the third one on, all like it are."""
-    if key is not None and _known.calls_before(key) == 1:
+) -> NDArray[Any] | None:
+    """A call that the engine computes as it is; from the third one on, all like it are known.
+
+    None of integers if floats would not hold their sums. The first call of a few is SciPy's, which
+    are the same numbers.
+    """
+    before = 0 if key is None else _known.calls_before(key)
+    result: NDArray[Any]
+    if a.dtype.kind == "f":
+        result = correlation.correlate(a, kernel, pads, border, dtype=a.dtype, method="direct")
+        work = filtering.plain(a, kernel, pads, border, "direct") if before == 1 else None
+    else:
+        if before == 0 and kernel.size * math.prod(shape) <= _FEW_2D["i"]:
+            return None
         work = filtering.plain(a, kernel, pads, border, "direct")
-        if work is not None:
-            _known.keep(key, work, shape)
+        if work is None:
+            return None
+        result = np.empty(shape, a.dtype)
+        filtering.done(work, a, result)
+    if before and work is not None:
+        _known.keep(key, work, shape)
+    return result
 
 
 def _plain(
@@ -359,7 +375,7 @@ def _plain(
         or not all(map(operator.ge, a.shape, b.shape))
         or a.size * b.size > _LITTLE
         or a.dtype != b.dtype
-        or a.dtype.char not in "fd"
+        or a.dtype.char not in (_PLAIN if a.ndim > 1 else "fd")
         or not a.dtype.isnative
         or mode not in _MODES
     ):
@@ -371,9 +387,8 @@ def _plain(
             return None
     kernel = b if name == "correlate" else sums.flipped(b)
     pads = sums.pads(b.shape, mode)
-    result: NDArray[Any] = correlation.correlate(a, kernel, pads, dtype=a.dtype, method="direct")
-    _remember(key, a, kernel, pads, "zeros", result.shape)
-    return result
+    _, counts = sums.window(a.shape, b.shape, mode)
+    return _engines(key, a, kernel, pads, "zeros", counts)
 
 
 def _as_float(dtype: Any) -> Any:
@@ -797,15 +812,7 @@ def _plain_sum2d(
     if plain is None:
         few = a.size * b.size <= _FEWEST and "e" not in (a.dtype.char, b.dtype.char)
         return scipy_signal(name, a, b, mode, boundary, fill) if few else None
-    kernel = b if name == "correlate2d" else sums.flipped(b)
-    pads, border, shape = plain
-    _remember(key, a, kernel, pads, border, shape)
-    if a.dtype.kind != "f":
-        return None
-    result: NDArray[Any] = correlation.correlate(
-        a, kernel, pads, border, dtype=a.dtype, method="direct"
-    )
-    return result
+    return _engines(key, a, b if name == "correlate2d" else sums.flipped(b), *plain)
 
 
 def _window2d(name: str, sizes: tuple[int, ...], taps: tuple[int, ...], mode: str) -> Any:
@@ -830,7 +837,8 @@ def _plain2d(
     if not len(sizes) == len(taps) == 2 or any(map(operator.gt, taps, sizes)) or 0 in taps:
         return None
     first, counts = _window2d(name, sizes, taps, mode)
-    if math.prod(counts) <= sums.FEW_SUMS or sums.by_fft(sizes, taps, first, counts, dtype):
+    compute = dtype if dtype.kind == "f" else np.dtype(float)
+    if math.prod(counts) <= sums.FEW_SUMS or sums.by_fft(sizes, taps, first, counts, compute):
         return None
     pads = tuple(map(sums.around, sizes, taps, first, counts))
     return pads, "zeros" if mode == "valid" else border, counts

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from fastconv import correlation, integers, overlap, problems
+from fastconv import correlation, filtering, integers, overlap, problems
 from fastconv.arrays import call
 from fastconv.engine.dispatch import kernels
 from fastconv.geometry import PADDING_MODES
@@ -264,12 +264,29 @@ def convolve(a, b, window, axes, dtype, method) -> NDArray:
         method == "auto" and by_fft(sizes, taps, first, counts, doubles, _beside(a, b, axes))
     ):
         points = math.prod(n + k - 1 for n, k in zip(sizes, taps, strict=True))
+    elif axes is None:
+        given, pads = _pads(a, taps, first, counts, None)
+        found = _integers(given, flipped(b), pads, "zeros", counts, dtype)
+        if found is not None:
+            return found
 
     def compute(array, kernel, free):
         chosen = "fft" if free else "direct"
         return _floats(array, kernel, first, counts, axes, array.dtype, chosen)
 
     return integers.convolve(a, b, dtype, points, compute)
+
+
+def _integers(a, kernel, pads, border, counts, dtype):
+    """Integers read and written as they are; None if the engine is not for that, or its floats."""
+    if a.ndim > 3 or not a.dtype == kernel.dtype == dtype or math.prod(counts) <= FEW_SUMS:
+        return None
+    work = filtering.plain(a, kernel, pads, border, "direct")
+    if work is None:
+        return None
+    result = np.empty(counts, dtype)
+    filtering.done(work, a, result)
+    return result
 
 
 def bordered(a, b, window, border, fill, dtype) -> NDArray:
@@ -280,6 +297,10 @@ def bordered(a, b, window, border, fill, dtype) -> NDArray:
         return correlation.correlate(
             a, flipped(b), pads, border, fill=fill, dtype=dtype, method="direct"
         )
+    if dtype.kind in "iu" and (border != "zeros" or fill == 0):
+        found = _integers(a, flipped(b), pads, border, counts, dtype)
+        if found is not None:
+            return found
     filled = {"constant_values": fill} if border == "zeros" else {}
     a = np.pad(a.astype(dtype, copy=False), pads, PADDING_MODES[border], **filled)  # type: ignore[call-overload]
     return convolve(a, b, (tuple([k - 1 for k in b.shape]), counts), None, dtype, "auto")

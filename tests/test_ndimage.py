@@ -784,7 +784,7 @@ def test_running_means_of_integers_are_those_of_scipy(rng, dtype, mode):
                 out = np.empty_like(array)
                 pads = (size // 2, size - 1 - size // 2)
                 work = filtering.Lines(axis, size, pads, border, 2.5, out.dtype)
-                assert filtering._done(work, array, out)
+                assert filtering.done(work, array, out)
                 expected = scipys.uniform_filter1d(array, size, axis, mode=mode, cval=2.5)
                 np.testing.assert_array_equal(out, expected)
 

@@ -498,7 +498,7 @@ def tiled(problem, threads, packed):
         blocks = -(-step.outputs // block)
         highest = max(-(-step.outputs // max(blocks, 1)), 1)
         strips, strip_count = [], 0
-        contiguous_rows = step.output is None or step.output.spatial[2] == size
+        contiguous_rows = step.output is None or step.output.spatial[2] == problem.stored.itemsize
         flat = (
             step.output is not None
             and pitch == tile[2] * size == step.output.spatial[1]
