@@ -281,7 +281,7 @@ def _line(shape, axis, contiguous, operands, parameters, stored):
         outer = () if before == 1 < after else (before,)
         inner = () if after == 1 else (after,)
         flat = *outer, shape[axis], *inner
-        if flat != shape:
+        if flat != shape or len(outer) != axis:
             taken = *outer, -1, *inner
         shape, axis = flat, len(outer)
     if len(shape) > 3:
@@ -873,7 +873,8 @@ def integer_boxes(array, passes, dtype, fill, remember=None):
     """Passes that each average and cast to an integer dtype, as SciPy does."""
     # Those of bytes, all in 16 bits, are fast for any size.
     bytes_only = array.dtype == dtype == np.uint8
-    if len(passes) == 2 and (bytes_only or passes[-1][1].size > _RUNNING_PLANES):
+    running = bytes_only or array.dtype.kind == "i" or passes[-1][1].size > _RUNNING_PLANES
+    if len(passes) == 2 and running:
         out = np.empty(array.shape, dtype)
         if planes(array, passes, fill, out, remember):
             return out

@@ -956,6 +956,12 @@ def test_integers_larger_than_those_before(dtype):
                 np.testing.assert_array_equal(actual, expected)
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+def test_running_means_of_one_element_that_is_not_finite(axis):
+    array = np.full((1, 1), np.inf, np.float32)
+    np.testing.assert_array_equal(ndimage.uniform_filter1d(array, 64, axis, mode="wrap"), array)
+
+
 def test_running_means_that_are_not_finite_after_those_that_are():
     line = np.ones(1000)
     for _ in range(3):

@@ -25,6 +25,8 @@ cdef enum:
     # Lines that go in turn, and elements of a piece of them.
     ALONG = 4
     PIECE = 128
+    # The longest means along rows that are not running sums, if these are exact either way.
+    SHORT = 7
     # The longest stretch of a line that is not one of long windows.
     LONGEST = 1 << 14
 
@@ -347,6 +349,21 @@ cdef inline void row_of_means(
         row[j] = middle[border[j]] if border[j] >= 0 else <real> along.fill
 
 
+cdef inline void short_means(
+    real *means, const real *row, Py_ssize_t count, Py_ssize_t size, bint exact,
+) noexcept nogil:
+    """Means of so few elements side by side that none waits for the one before."""
+    cdef real weight = 1 / <real> size
+    cdef Py_ssize_t i, j
+    for j in range(count):
+        means[j] = row[j] + row[j + 1]
+    for i in range(2, size):
+        for j in range(count):
+            means[j] += row[j + i]
+    for j in range(count):
+        means[j] = mean_of(means[j], <real> size, weight, exact)
+
+
 cdef inline bint means_of_plane(
     const char *source, char *target, const Py_ssize_t *border_down,
     const Py_ssize_t *border_along, Py_ssize_t top, Py_ssize_t height, real *scratch,
@@ -393,12 +410,18 @@ cdef inline bint means_of_plane(
             row_of_means(rows + r * pitch, new, old, sums, border_along, exact, down, along)
         for r in range(ALONG):
             totals[r] = 0
-        for i in range(along.size):
-            for r in range(ALONG):
-                totals[r] += <summed> rows[r * pitch + i]
-        for r in range(ALONG):
-            means[r * pitch] = <real> mean_of(totals[r], size, 1 / size, exact)
         i = 0
+        if exact and 2 <= along.size <= SHORT:
+            for r in range(some):
+                short_means(means + r * pitch, rows + r * pitch, width, along.size, exact)
+            i = width
+        else:
+            for i in range(along.size):
+                for r in range(ALONG):
+                    totals[r] += <summed> rows[r * pitch + i]
+            for r in range(ALONG):
+                means[r * pitch] = <real> mean_of(totals[r], size, 1 / size, exact)
+            i = 0
         while i < width - 1:
             for r in range(ALONG):
                 ahead[r] = rows + r * pitch + along.size + i
