@@ -2,9 +2,9 @@
 
 Each function takes what SciPy's takes and returns what it returns; the docstrings tell what is
 beyond that and where results may be rounded otherwise. What is not computed here (long doubles,
-floats cast to integers, empty arrays), arrays of so few elements that SciPy takes less time than
-it takes to plan, and every call that is wrong, are left to SciPy's own function, with its own
-messages.
+floats cast to integers, empty arrays), the first call with so few elements that SciPy takes less
+time than it takes to plan, and every call that is wrong, are left to SciPy's own function, with its
+own messages. A call like one before is known as a whole, and begins at once.
 """
 
 from __future__ import annotations
@@ -1095,7 +1095,7 @@ def uniform_filter1d(
 
     Notes
     -----
-    Results of floats are those of SciPy but for rounding. Windows of 30 and more are running sums
+    Results of floats are those of SciPy but for rounding. Windows of 60 and more are running sums
     in double precision, as all of SciPy's are: errors are at most a line's length times 2.3e-16
     times its largest element, and the cost does not grow with the window. NaN and infinity reach
     as far as their windows; SciPy's, to the end of the line. Casts to integers give SciPy's
@@ -1161,7 +1161,7 @@ def uniform_filter(
 
     Notes
     -----
-    Results of floats are those of SciPy but for rounding. Windows of 30 and more, of planes of 16
+    Results of floats are those of SciPy but for rounding. Windows of 60 and more, of planes of 16
     and more, are running sums in double precision, as all of SciPy's are: errors are at most a
     line's length times 2.3e-16 times its largest element, and the cost does not grow with the
     window. NaN and infinity reach as far as their windows; SciPy's, to the end of the line. Casts

@@ -85,7 +85,7 @@ def is_finite(array):
     """Whether a line, or its squares, add up to something finite."""
     # BLAS would start threads for more elements, which then wait in a loop.
     total = array @ array if array.size <= _FOR_BLAS else array.sum()
-    return bool(total - total == 0)
+    return bool(np.isfinite(total))
 
 
 # ---- How it is computed -------------------------------------------------------------
