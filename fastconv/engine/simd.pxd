@@ -41,6 +41,7 @@ cdef extern from "simd.h" nogil:
     int LOG2_LANES(...)
     int VECTORS(int rows)
     int TURNED_VECTORS(int rows)
+    bint FULL(size_t rows)
     int WIDTH_OF(int rows, int span_size)
     const int MAX_ROWS, MAX_VECTORS, MAX_LANES, ROWS_LIMIT, TALLEST_ROWS
     const bint MASKS

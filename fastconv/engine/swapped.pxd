@@ -56,6 +56,10 @@ cdef inline void multiply_turned(
                 for i in range(<int> sizeof(rows)):
                     BROADCAST(x[0], at + i * LANE_BYTES(x[0]))
                     for j in range(TURNED_VECTORS(sizeof(rows))):
+                        if FULL(sizeof(rows)) and j == 3:
+                            # Its register has a sum: it is loaded by each multiplication.
+                            OPAQUE(weight)
+                            LOAD(w[j], weight + j * VECTOR_BYTES)
                         sums[i][j] = sums[i][j] + x[0] * w[j]
             source += channel
             weights += kernel
