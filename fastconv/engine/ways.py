@@ -55,6 +55,8 @@ FEWEST_AGAIN, FEWEST_ON_LINES, MOST_KEPT = 3, 2, 1 << 13
 KEPT_BYTES = 1 << 12
 #: How much more than the positions there are vectors may hold.
 MOST_EMPTY = 1.4
+#: The most weights of linear maps that have few positions, and none left over.
+MOST_UNFILLED = 1 << 15
 #: The share of products that meet the input up to which taps are laid out one by one, and what that
 #: takes is counted with it; the same where taps are close.
 MOST_MET, MOST_MET_CLOSE = 1.0, 0.8
@@ -285,6 +287,10 @@ def _is_pointwise(problem):
         return False
     if step.outputs <= FEW_OUTPUTS:
         return True
+    # A vector alone, or one of two or three that is not filled, leaves too few sums to a tile.
+    unfilled = width == lanes or (width < 3 * lanes and width % lanes > 1)
+    if unfilled and step.inputs * step.outputs > MOST_UNFILLED:
+        return False
     again = _fewest_again(problem)
     keeps = step.outputs > (again - 1) * kernels.ROWS and step.inputs <= MOST_KEPT
     near = step.inputs <= NEAR_INPUTS or step.inputs * channel <= NEAR_BYTES
