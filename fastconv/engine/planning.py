@@ -472,7 +472,7 @@ def tiled(problem, threads, packed):
     block = _block(height, size)
     # Of a swapped pass: the bytes of a tap's weights, which are gathered in the scratch.
     width = block * size
-    columns = end = source.end
+    columns = end = aligned(source.end)
     if height:
         kernel = max(len(s.taps) for s in problem.steps)
         listed = columns + aligned((1 + most * kernel) * width)
