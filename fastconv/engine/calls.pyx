@@ -1,6 +1,11 @@
 """What every call does before its plan is known: arrays are looked at as they lie in C."""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.contextvars cimport get_value
+from cpython.ref cimport Py_INCREF
+from cpython.tuple cimport (
+    PyTuple_GET_ITEM, PyTuple_GET_SIZE, PyTuple_New, PyTuple_SET_ITEM,
+)
 cimport numpy as np
 from numpy import asarray as np_asarray, empty as np_empty
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
@@ -134,10 +139,23 @@ def largest_of(np.ndarray array):
 
 
 cdef tuple kinds_of(tuple arguments):
-    cdef list kinds = []
-    for each in arguments:
-        kinds.append(kinds_of(<tuple> each) if type(each) is tuple else type(each))
-    return tuple(kinds)
+    cdef Py_ssize_t count = PyTuple_GET_SIZE(arguments)
+    cdef tuple kinds = PyTuple_New(count)
+    cdef Py_ssize_t i
+    cdef object kind
+    for i in range(count):
+        each = <object> PyTuple_GET_ITEM(arguments, i)
+        kind = kinds_of(<tuple> each) if type(each) is tuple else type(each)
+        Py_INCREF(kind)
+        PyTuple_SET_ITEM(kinds, i, kind)
+    return kinds
+
+
+cdef bytes numbers_of(np.ndarray array):
+    """The elements, as they follow each other."""
+    if not np.PyArray_IS_C_CONTIGUOUS(array):
+        return array.tobytes()
+    return PyBytes_FromStringAndSize(<char *> np.PyArray_DATA(array), np.PyArray_NBYTES(array))
 
 
 cdef bytes form_of(np.ndarray array):
@@ -167,9 +185,9 @@ cdef tuple filter_key(name, int threads, input, output, tuple arguments, weights
     if weights is not None:
         if type(weights) is not np.ndarray:
             weights = np_asarray(weights)
-        if (<np.ndarray> weights).size > MOST_WEIGHTS or not np.PyArray_ISNOTSWAPPED(weights):
+        if np.PyArray_SIZE(weights) > MOST_WEIGHTS or not np.PyArray_ISNOTSWAPPED(weights):
             return None
-        arguments = (*arguments, form_of(<np.ndarray> weights), weights.tobytes())
+        arguments = (*arguments, form_of(<np.ndarray> weights), numbers_of(<np.ndarray> weights))
     # 1, 1.0 and True are alike, but SciPy does not take each of them.
     return (name, threads, form_of(<np.ndarray> input), out_form, arguments, kinds_of(arguments))
 
@@ -236,7 +254,7 @@ cdef class Known:
         except TypeError:
             # Not hashable.
             return None, None
-        if type(call) is not Again or self.recorded.get() is not None:
+        if type(call) is not Again or get_value(self.recorded) is not None:
             return key, None
         return key, (<Again> call).run(input, output)
 
