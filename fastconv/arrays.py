@@ -227,14 +227,15 @@ def call(describe, names, operands, parameters, out=None, method=ONLY, dtype=Non
 
 
 def prepared(describe, names, operands, parameters, out, method=ONLY, dtype=None):
-    """What `call` runs for arrays that lie as these do: a function of operands and `out`.
+    """What `call` runs for memory that lies as these do: a function of operands and `out`.
 
     None if there is more to it.
     """
     if operands[-1] is None:
         operands = operands[:-1]
     given, planned = _planned(describe, names, operands, parameters, out, method, False, dtype)
-    return planned.run if given[0] is operands[0] and not planned.fill else None
+    plain = given[0] is operands[0] and not planned.fill and planned.planned is not None
+    return planned.run if plain and planned.planned.as_it_lies else None
 
 
 def _unpacked(names, operands):

@@ -66,6 +66,14 @@ _RUNNING, _RUNNING_BESIDE, _RUNNING_PLANES = 15, 3, 7
 _name = functools.cache(operator.attrgetter("name"))
 
 
+# ---- Work ---------------------------------------------------------------------------
+#
+# A piece of work has the dtype in which its result is `stored`; kept(), the same without what the
+# caller may change; and prepared(array, out), for arrays that lie as these do: a function of
+# (array, *weights) and the output, which returns False if something is not finite that would have
+# spoilt the rest, and those weights.
+
+
 class Single(NamedTuple):
     """What is one call of the engine, for arrays of one shape and dtype."""
 

@@ -229,6 +229,33 @@ assert same() and fastconv.get_num_threads() == 4, "the parent is not what it wa
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_fork_after_threads_of_fourier_transforms(python):
+    """Those that wait for work are not in the child; nor are they OpenMP's."""
+    python(
+        "-c",
+        """
+import os, signal
+import numpy as np
+import fastconv.signal
+
+fastconv.set_num_threads(3)
+x, h = np.arange(200_000.0) % 100, np.arange(3000.0) % 7
+
+def convolved():
+    return fastconv.signal.fftconvolve(x, h)
+
+expected = convolved()
+child = os.fork()
+if child == 0:
+    signal.alarm(40)
+    os._exit(0 if all(np.array_equal(convolved(), expected) for _ in range(2)) else 1)
+assert os.waitpid(child, 0)[1] == 0, "the child failed or hung"
+assert np.array_equal(convolved(), expected)
+""",
+    )
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_fork_before_computing(python):
     """A child of a process that has not computed yet may use all its threads."""
     python(
@@ -249,6 +276,32 @@ if child:
     assert os.waitpid(child, 0)[1] == 0
 """,
     )
+
+
+# Jobs that threads share
+
+
+def test_a_call_does_not_wait_for_threads_that_others_keep_busy():
+    """Nor does what one of its jobs raises get lost."""
+    from fastconv.engine import fourier
+
+    begun, free = threading.Event(), threading.Event()
+    busy = [
+        fourier._helpers(2).submit(lambda: (begun.set(), free.wait(60))) for _ in range(2)
+    ]  # fmt: skip
+    try:
+        assert begun.wait(60)
+        done = []
+        fourier.share(done.append, [(i,) for i in range(5)], 3)
+        assert done == list(range(5))
+        with pytest.raises(ZeroDivisionError):
+            fourier.share(lambda i: 1 // i, [(i,) for i in range(5)], 3)
+    finally:
+        free.set()
+    assert all(one.result(60) for one in busy)
+    done = []
+    fourier.share(done.append, [(i,) for i in range(500)], 3)
+    assert sorted(done) == list(range(500))
 
 
 # How many

@@ -188,7 +188,9 @@ class Planned:
     `run_packed`, where there is a `key`.
     """
 
-    __slots__ = ("_compute", "_one", "key", "packed", "plan", "problem", "run", "threads")
+    __slots__ = (
+        "_compute", "_one", "as_it_lies", "key", "packed", "plan", "problem", "run", "threads",
+    )  # fmt: skip
 
     def __init__(self, problem, method, threads, packed=False):
         if method == "auto":
@@ -202,6 +204,10 @@ class Planned:
         # Of what is prepared of packed weights; None where they are read as they lie.
         self.key = self.plan.key if getattr(self.plan, "weights", 0) else None
         self._one = None
+        # Whether arrays of another shape do that have the same memory: none is taken apart.
+        self.as_it_lies = problem.images == 1 or (
+            method == "direct" and not isinstance(self.plan, ways.Sequence)
+        )
         self.run = self._compute if method == "direct" else self._run
 
     def run_packed(self, operands, output, weights):

@@ -201,10 +201,9 @@ cdef class Again:
     is given.
     """
     cdef object work
-    cdef object prepared
-    cdef tuple weights
+    cdef tuple prepared
     cdef tuple shape
-    cdef readonly np.dtype stored
+    cdef np.dtype stored
 
     def __init__(self, work, tuple shape=None):
         self.work = work.kept()
@@ -220,8 +219,9 @@ cdef class Again:
             out = np_empty(self.shape, self.stored)
         if self.prepared is None:
             given = array.view("u1") if np.PyArray_ISBOOL(array) else array
-            self.prepared, self.weights = self.work.prepared(given, out)
-        return None if self.prepared((array, *self.weights), out) is False else out
+            self.prepared = self.work.prepared(given, out)
+        compute, weights = self.prepared
+        return None if compute((array, *weights), out) is False else out
 
 
 cdef class Known:
