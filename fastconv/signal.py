@@ -112,7 +112,7 @@ def _check_out(out: Any, shape: tuple[int, ...], dtype: Any) -> None:
 _LITTLE = 1 << 18
 #: Products that NumPy (in one dimension) and SciPy (in two) have summed up before the engine
 #: has been asked, by `dtype.kind`: it knows neither integers nor complex numbers.
-_FEW = {"b": 20_000, "i": 20_000, "u": 20_000, "f": 4_000, "c": 20_000}
+_FEW = {"b": 20_000, "i": 32_000, "u": 32_000, "f": 7_000, "c": 20_000}
 #: The same where NumPy has loops for kernels of up to 11 elements.
 _FEW_BY_FEW = 20_000
 _FEW_2D = {"b": 0, "i": 10_000, "u": 10_000, "f": 1_500, "c": 15_000}

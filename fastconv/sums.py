@@ -83,9 +83,11 @@ def reversed_conjugate(array, axes=None):
 
 def is_finite(array):
     """Whether a line, or its squares, add up to something finite."""
+    if array.dtype.kind in "iub":
+        return True
     # BLAS would start threads for more elements, which then wait in a loop.
     total = array @ array if array.size <= _FOR_BLAS else array.sum()
-    return bool(np.isfinite(total))
+    return bool(total - total == 0)
 
 
 # ---- How it is computed -------------------------------------------------------------
@@ -279,7 +281,8 @@ def convolve(a, b, window, axes, dtype, method) -> NDArray:
 
 def _integers(a, kernel, pads, border, counts, dtype):
     """Integers read and written as they are; None if the engine is not for that, or its floats."""
-    if a.ndim > 3 or not a.dtype == kernel.dtype == dtype or math.prod(counts) <= FEW_SUMS:
+    planes = 2 <= a.ndim <= 3
+    if not planes or not a.dtype == kernel.dtype == dtype or math.prod(counts) <= FEW_SUMS:
         return None
     work = filtering.plain(a, kernel, pads, border, "direct")
     if work is None:
