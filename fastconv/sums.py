@@ -29,7 +29,7 @@ FEW_SUMS, _LONG_SUM = 16, 512
 _FOR_BLAS = 8192
 #: Nanoseconds for each product and byte of an element, computed directly, of a line of taps and of
 #: others; for each tap, once.
-_LINE, _PRODUCT, _TAP = 0.0055, 0.005, 30
+_LINE, _PRODUCT, _TAP = 0.0055, 0.005, 10
 
 
 # ---- What is wanted -----------------------------------------------------------------

@@ -345,7 +345,7 @@ typedef struct { char all[4]; } inner; /* as many, none of them masked */
 /* Turned, the rows are positions, and the vectors run over output channels. */
 #if VECTOR_REGISTERS == 32
 #define TURNED_VECTORS(rows) ((rows) >= 10 ? 2 : (rows) >= 8 ? 3 : 4)
-#define FULL(rows) ((rows) == 7) /* 28 sums, and four vectors of weights, and a number */
+#define FULL(rows) (VECTOR_BYTES == 64 && (rows) == 7) /* 28 sums, 4 of weights, a number */
 #else
 #define FULL(rows) 0
 #define TURNED_VECTORS(rows) ((rows) >= 5 ? 2 : (rows) >= 3 ? 3 : 4)
