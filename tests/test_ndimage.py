@@ -990,6 +990,15 @@ def test_single_lines_in_stretches(dtype, size):
             np.testing.assert_array_equal(again, actual)
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "int32"])
+def test_kernels_go_in_bands_whatever_is_stored(dtype):
+    kernel = np.arange(49.0).reshape(7, 7) % 5 + 1
+    array = sample((90, 300), dtype)
+    assert "bands" in fastconv.explain(ndimage.correlate, array, kernel).method
+    expected, actual = both("correlate", array, kernel)
+    np.testing.assert_array_equal(actual, expected)
+
+
 def test_one_tap_on_many_integers():
     array = sample((70_000,), "int16")
     expected, actual = both("correlate", array, [3.0])

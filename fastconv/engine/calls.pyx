@@ -1,4 +1,7 @@
-"""What every call does before its plan is known: arrays are looked at as they lie in C."""
+"""What every call does before its plan is known: arrays are looked at as they lie in C.
+
+A call of a filter that is made again is known as a whole: what it is known by leads to what is run.
+"""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.contextvars cimport get_value

@@ -7,9 +7,9 @@ In double precision and in the order of SciPy's uniform_filter1d:
 Sums of integers are exact; in single precision, too, if they are small. Lines are independent, so
 vectors are of some of them where elements of neighbouring lines are neighbours in memory; else
 some go through in turn, as a sum waits for the one before; of a single line some stretches, which
-are the same however many threads there are. Of planes both in one: a few rows of
-what the first pass makes at a time, so that only the input and the output are in memory. Most of
-those of bytes are made otherwise: see windows.pxd.
+are the same however many threads there are. Of planes both in one: a few rows of what the first
+pass makes at a time, so that only the input and the output are in memory. Most of those of bytes
+are made otherwise: see windows.pxd.
 """
 
 from libc.string cimport memmove
