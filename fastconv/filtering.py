@@ -191,6 +191,13 @@ def done(work, array, out):
     return run((array, *weights), out)
 
 
+def result_of(work, array, shape):
+    """What `work` makes of an array, in one of its own."""
+    result = np.empty(shape, work.stored)
+    done(work, array, result)
+    return result
+
+
 class Several(NamedTuple):
     """One piece of work after the other, each with what its result is stored in."""
 

@@ -385,13 +385,10 @@ def correlate(
            [ 76,  80,  85,  90,  94],
            [ 96, 100, 105, 110, 114]])
     """
-    key, result = _known.again(
-        "correlate", input, output, (mode, cval, origin, axes, dtype), weights
-    )
+    arguments = mode, cval, origin, axes, dtype
+    key, result = _known.again("correlate", input, output, arguments, weights)
     if result is None:
-        result = _filtered(
-            key, "correlate", input, weights, output, mode, cval, origin, axes, dtype
-        )
+        result = _filtered(key, "correlate", input, weights, output, arguments)
     return result
 
 
@@ -450,11 +447,10 @@ def convolve(
            [4., 5., 6., 0.],
            [7., 8., 9., 0.]])
     """
-    key, result = _known.again(
-        "convolve", input, output, (mode, cval, origin, axes, dtype), weights
-    )
+    arguments = mode, cval, origin, axes, dtype
+    key, result = _known.again("convolve", input, output, arguments, weights)
     if result is None:
-        result = _filtered(key, "convolve", input, weights, output, mode, cval, origin, axes, dtype)
+        result = _filtered(key, "convolve", input, weights, output, arguments)
     return result
 
 
@@ -464,21 +460,16 @@ def _filtered(
     input: ArrayLike,
     weights: ArrayLike,
     output: _Output,
-    mode: Any,
-    cval: Any,
-    origin: Any,
-    axes: Any,
-    dtype: DTypeLike | None,
+    arguments: tuple[Any, ...],
 ) -> NDArray[Any]:
-    """What SciPy's function of this name makes of the arguments."""
+    """What SciPy's function of this name makes of the arguments: of mode, cval and so on."""
     result = None
     convolution = name == "convolve"
+    mode, cval, origin, axes, dtype = arguments
     if output is axes is dtype is None and type(origin) is int and origin == 0:
         result = _plain(key, input, weights, mode, cval, convolution)
     if result is None and not _few_for_kernel(key, input, weights, dtype):
-        result = _by_kernel(
-            key, input, weights, output, mode, cval, origin, axes, dtype, convolution
-        )
+        result = _by_kernel(key, input, weights, output, arguments, convolution)
     if result is None:
         result = _scipy(name, input, weights, output, mode, cval, origin, axes=axes)
     return result
@@ -518,13 +509,10 @@ def _by_kernel(
     input: ArrayLike,
     weights: ArrayLike,
     output: _Output,
-    mode: Any,
-    cval: Any,
-    origin: Any,
-    axes: Any,
-    dtype: DTypeLike | None,
+    arguments: tuple[Any, ...],
     convolution: bool,
 ) -> NDArray[Any] | None:
+    mode, cval, origin, axes, dtype = arguments
     array, kernel = np.asarray(input), np.asarray(weights)
     border = _border(mode)
     along = _axes(axes, array.ndim)

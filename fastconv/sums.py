@@ -285,11 +285,7 @@ def _integers(a, kernel, pads, border, counts, dtype):
     if not planes or not a.dtype == kernel.dtype == dtype or math.prod(counts) <= FEW_SUMS:
         return None
     work = filtering.plain(a, kernel, pads, border, "direct")
-    if work is None:
-        return None
-    result = np.empty(counts, dtype)
-    filtering.done(work, a, result)
-    return result
+    return work and filtering.result_of(work, a, counts)
 
 
 def bordered(a, b, window, border, fill, dtype) -> NDArray:

@@ -537,15 +537,13 @@ def _region(source, places, lengths, border):
     result[(..., *into)] = given
     # The border along an axis: where axes before it have theirs, too.
     for axis, index in enumerate(around):
-        if index is not None:
-            for strip in (slice(0, into[axis].start), slice(into[axis].stop, len(index))):
-                part = source[(slice(None),) * (2 + axis) + (index[strip],)]
-                targets = [*into[:axis], strip, *into[axis + 1 :]]
-                for other, there in enumerate(around):
-                    if other < axis and there is not None:
-                        targets[other] = slice(0, len(there))
-                        part = part[(slice(None),) * (2 + other) + (there,)]
-                    elif other != axis:
-                        part = part[(slice(None),) * (2 + other) + (inside[other],)]
-                result[(..., *targets)] = part
+        if index is None:
+            continue
+        for strip in (slice(0, into[axis].start), slice(into[axis].stop, len(index))):
+            # The strip first, which leaves little.
+            part = source[(slice(None),) * (2 + axis) + (index[strip],)]
+            for other in {0, 1, 2} - {axis}:
+                part = part[(slice(None),) * (2 + other) + (inside[other],)]
+            result[(..., *into[:axis], strip, *into[axis + 1 :])] = part
+        into[axis], inside[axis] = slice(0, len(index)), index
     return result
