@@ -138,6 +138,90 @@ cdef inline interleaved_t interleaved_of(Py_ssize_t count, vector *_, stride *__
     return <interleaved_t> multiply_interleaved[vector, rows14, stride]
 
 
+cdef inline void multiply_two(
+    const char *source, const Py_ssize_t *offsets, const Py_ssize_t *seen, Py_ssize_t shift,
+    Py_ssize_t below, const char *weights, const char *bias, char *target, Py_ssize_t pitch,
+    vector *_, rows *__,
+) noexcept nogil:
+    """As many outputs as `rows` has, and those below: what both see is loaded once.
+
+    What one sees by a tap, that below does by the one `shift` before. `seen` has the first tap
+    and how many there are, of both.
+    """
+    cdef vector sums[MAX_ROWS][2]
+    cdef vector w[2]
+    cdef vector x[1]
+    cdef Py_ssize_t alone = min(seen[2] + shift, seen[0] + seen[1])
+    cdef Py_ssize_t _run, k
+    cdef int i
+    cdef const char *at
+    for _run in range(1):
+        LOAD(w[0], bias)
+        for i in range(<int> sizeof(rows)):
+            sums[i][0] = w[0]
+            sums[i][1] = w[0]
+        for k in range(seen[0], alone):
+            at = source + offsets[k]
+            LOAD(w[0], weights + k * VECTOR_BYTES)
+            for i in range(<int> sizeof(rows)):
+                LOAD(x[0], at + i * VECTOR_BYTES)
+                sums[i][0] = sums[i][0] + w[0] * x[0]
+        for k in range(alone, seen[0] + seen[1]):
+            at = source + offsets[k]
+            LOAD(w[0], weights + k * VECTOR_BYTES)
+            LOAD(w[1], weights + (k - shift) * VECTOR_BYTES)
+            for i in range(<int> sizeof(rows)):
+                LOAD(x[0], at + i * VECTOR_BYTES)
+                sums[i][0] = sums[i][0] + w[0] * x[0]
+                sums[i][1] = sums[i][1] + w[1] * x[0]
+        for k in range(max(seen[2], seen[0] + seen[1] - shift), seen[2] + seen[3]):
+            at = source + below + offsets[k]
+            LOAD(w[0], weights + k * VECTOR_BYTES)
+            for i in range(<int> sizeof(rows)):
+                LOAD(x[0], at + i * VECTOR_BYTES)
+                sums[i][1] = sums[i][1] + w[0] * x[0]
+        for i in range(<int> sizeof(rows)):
+            STORE(target + i * VECTOR_BYTES, sums[i][0])
+            STORE(target + pitch + i * VECTOR_BYTES, sums[i][1])
+
+
+ctypedef void (*two_t)(
+    const char *, const Py_ssize_t *, const Py_ssize_t *, Py_ssize_t, Py_ssize_t, const char *,
+    const char *, char *, Py_ssize_t, void *, void *,
+) noexcept nogil
+
+
+cdef inline two_t two_of(Py_ssize_t count, vector *_) noexcept nogil:
+    """The kernel for so many outputs side by side, and those below."""
+    if count == 1:
+        return <two_t> multiply_two[vector, rows1]
+    elif count == 2:
+        return <two_t> multiply_two[vector, rows2]
+    elif count == 3:
+        return <two_t> multiply_two[vector, rows3]
+    elif count == 4:
+        return <two_t> multiply_two[vector, rows4]
+    elif count == 5:
+        return <two_t> multiply_two[vector, rows5]
+    elif count == 6:
+        return <two_t> multiply_two[vector, rows6]
+    elif count == 7:
+        return <two_t> multiply_two[vector, rows7]
+    elif count == 8:
+        return <two_t> multiply_two[vector, rows8]
+    elif count == 9:
+        return <two_t> multiply_two[vector, rows9]
+    elif count == 10:
+        return <two_t> multiply_two[vector, rows10]
+    elif count == 11:
+        return <two_t> multiply_two[vector, rows11]
+    elif count == 12:
+        return <two_t> multiply_two[vector, rows12]
+    elif count == 13:
+        return <two_t> multiply_two[vector, rows13]
+    return <two_t> multiply_two[vector, rows14]
+
+
 cdef inline void interleaved_tile(
     Memory memory, Py_ssize_t scratch, Table table, const char **operands, char *output,
     const Plan *plan, const Pass *step, const Tile *tile, vector *v, real *kind,
@@ -163,11 +247,17 @@ cdef inline void interleaved_tile(
     cdef Py_ssize_t out_ahead = height * step.out_z // tile.rows_y
     cdef const char *row
     cdef char *out
+    cdef char *at
     cdef interleaved_t multiply
     # For each row, the first of the taps that meet more than the zeros around, and how many do.
     cdef const Py_ssize_t *seen = &table[step.coordinates]
-    cdef Py_ssize_t m, y, r, x, t, taps, count, i
-    cdef bint all_finite
+    cdef const Py_ssize_t *some
+    cdef Py_ssize_t all_taps[4]
+    cdef two_t multiply_both = two_of(step.height, v)
+    cdef Py_ssize_t below = plan.stride_y * plan.pitch
+    cdef Py_ssize_t m, y, r, x, count, i
+    cdef bint all_finite, both
+    all_taps[:] = [0, step.taps, 0, step.taps]
     if plan.stride_x == 1:
         multiply = interleaved_of(step.height, v, <stride1 *> NULL)
     else:
@@ -185,18 +275,26 @@ cdef inline void interleaved_tile(
         y = 0
         while y < tile.rows_y:
             count = min(step.most, tile.rows_y - y)
-            for r in range(count):
-                row = laid + (y + r) * plan.stride_y * plan.pitch
+            r = 0
+            while r < count:
+                row = laid + (y + r) * below
+                some = seen + 2 * (y + r) if all_finite else all_taps
+                both = step.shift > 0 and r + 1 < count
                 if plan.far:
                     if m == 0:
-                        fetch(source + height * plan.in_z + (y + r) * ahead, 1, ahead, ahead)
-                    fetch(out + height * step.out_z + (y + r) * out_ahead, 1, out_ahead, out_ahead)
-                t = seen[2 * (y + r)] if all_finite else 0
-                taps = seen[2 * (y + r) + 1] if all_finite else step.taps
+                        fetch(source + height * plan.in_z + (y + r) * ahead, 1 + both, ahead, ahead)
+                    fetch(out + height * step.out_z + (y + r) * out_ahead, 1 + both, out_ahead,
+                          out_ahead)
                 for i in range(runs):
                     x = min(i * step.height, tile.rows_x - step.height)
-                    multiply(row + x * plan.stride_x * VECTOR_BYTES, offsets + t, taps,
-                             weights + t * VECTOR_BYTES, bias,
-                             results + r * row_bytes + x * VECTOR_BYTES, NULL, NULL, NULL)
+                    at = results + r * row_bytes + x * VECTOR_BYTES
+                    if both:
+                        multiply_both(row + x * VECTOR_BYTES, offsets, some, step.shift, below,
+                                      weights, bias, at, row_bytes, NULL, NULL)
+                    else:
+                        multiply(row + x * plan.stride_x * VECTOR_BYTES, offsets + some[0],
+                                 some[1], weights + some[0] * VECTOR_BYTES, bias, at, NULL, NULL,
+                                 NULL)
+                r += 1 + both
             separate(out + y * step.out_y, step.out_z, results, count * tile.rows_x, height, v)
             y += count

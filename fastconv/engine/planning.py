@@ -129,6 +129,7 @@ class Pass(NamedTuple):
     first_x: int = 0
     line: bool = False
     by_rows: bool = False
+    shift: int = 0
     sums: int = 0
     sums_pitch: int = 0
     apart: bool = False

@@ -187,9 +187,9 @@ static inline int CUT(float *values, vi units, int bits, int doubt)
     return any((rest < doubt) & (whole != 0));
 }
 
-/* ZIP: the lower or the upper halves of two vectors, their elements taken in turn. Log2(lanes)
- * rounds of both, on vectors i and i + lanes/2, transpose a square of elements.
- * EVEN, ODD: every other element of two vectors. */
+/* ZIP: the lower or the upper halves of two vectors, their elements taken in turn.
+ * EVEN, ODD: every other element of two vectors. NEAR: within each 16 bytes; FAR: every other 16
+ * bytes. These need no index in a register, and more of them go side by side. */
 #if VECTOR_BYTES == 64
 #define LOW_32 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
 #define HIGH_32 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
@@ -199,6 +199,14 @@ static inline int CUT(float *values, vi units, int bits, int doubt)
 #define ODD_32 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31
 #define EVEN_64 0, 2, 4, 6, 8, 10, 12, 14
 #define ODD_64 1, 3, 5, 7, 9, 11, 13, 15
+#define NEAR_EVEN_32 0, 2, 16, 18, 4, 6, 20, 22, 8, 10, 24, 26, 12, 14, 28, 30
+#define FAR_EVEN_32 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27
+#define NEAR_ODD_32 1, 3, 17, 19, 5, 7, 21, 23, 9, 11, 25, 27, 13, 15, 29, 31
+#define FAR_ODD_32 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31
+#define NEAR_EVEN_64 0, 8, 2, 10, 4, 12, 6, 14
+#define FAR_EVEN_64 0, 1, 4, 5, 8, 9, 12, 13
+#define NEAR_ODD_64 1, 9, 3, 11, 5, 13, 7, 15
+#define FAR_ODD_64 2, 3, 6, 7, 10, 11, 14, 15
 #elif VECTOR_BYTES == 32
 #define LOW_32 0, 8, 1, 9, 2, 10, 3, 11
 #define HIGH_32 4, 12, 5, 13, 6, 14, 7, 15
@@ -208,6 +216,14 @@ static inline int CUT(float *values, vi units, int bits, int doubt)
 #define ODD_32 1, 3, 5, 7, 9, 11, 13, 15
 #define EVEN_64 0, 2, 4, 6
 #define ODD_64 1, 3, 5, 7
+#define NEAR_EVEN_32 0, 2, 8, 10, 4, 6, 12, 14
+#define FAR_EVEN_32 0, 1, 2, 3, 8, 9, 10, 11
+#define NEAR_ODD_32 1, 3, 9, 11, 5, 7, 13, 15
+#define FAR_ODD_32 4, 5, 6, 7, 12, 13, 14, 15
+#define NEAR_EVEN_64 0, 4, 2, 6
+#define FAR_EVEN_64 0, 1, 4, 5
+#define NEAR_ODD_64 1, 5, 3, 7
+#define FAR_ODD_64 2, 3, 6, 7
 #else
 #define LOW_32 0, 4, 1, 5
 #define HIGH_32 2, 6, 3, 7
@@ -217,6 +233,14 @@ static inline int CUT(float *values, vi units, int bits, int doubt)
 #define ODD_32 1, 3, 5, 7
 #define EVEN_64 0, 2
 #define ODD_64 1, 3
+#define NEAR_EVEN_32 EVEN_32
+#define NEAR_ODD_32 ODD_32
+#define NEAR_EVEN_64 EVEN_64
+#define NEAR_ODD_64 ODD_64
+#define FAR_EVEN_32 EVEN_32
+#define FAR_ODD_32 ODD_32
+#define FAR_EVEN_64 EVEN_64
+#define FAR_ODD_64 ODD_64
 #endif
 #if defined(__clang__) || __GNUC__ >= 12
 #define SHUFFLE_32(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
@@ -235,8 +259,30 @@ static inline vf even_f(vf a, vf b) { return SHUFFLE_32(a, b, EVEN_32); }
 static inline vd even_d(vd a, vd b) { return SHUFFLE_64(a, b, EVEN_64); }
 static inline vf odd_f(vf a, vf b) { return SHUFFLE_32(a, b, ODD_32); }
 static inline vd odd_d(vd a, vd b) { return SHUFFLE_64(a, b, ODD_64); }
+static inline vf turn_even_f(vf a, vf b, int near)
+{
+    return near ? SHUFFLE_32(a, b, NEAR_EVEN_32) : SHUFFLE_32(a, b, FAR_EVEN_32);
+}
+static inline vf turn_odd_f(vf a, vf b, int near)
+{
+    return near ? SHUFFLE_32(a, b, NEAR_ODD_32) : SHUFFLE_32(a, b, FAR_ODD_32);
+}
+static inline vd turn_even_d(vd a, vd b, int near)
+{
+    return near ? SHUFFLE_64(a, b, NEAR_EVEN_64) : SHUFFLE_64(a, b, FAR_EVEN_64);
+}
+static inline vd turn_odd_d(vd a, vd b, int near)
+{
+    return near ? SHUFFLE_64(a, b, NEAR_ODD_64) : SHUFFLE_64(a, b, FAR_ODD_64);
+}
 #define ODD(v, a, b) ((v) = _Generic((v), vf: odd_f, vd: odd_d)(a, b))
 #define EVEN(v, a, b) ((v) = _Generic((v), vf: even_f, vd: even_d)(a, b))
+/* A round of a transposition, whose first ones are within 16 bytes. */
+#define TURN_NEAR(v, round) ((2 << (round)) * (int)sizeof(LANE(v)) <= 16)
+#define TURN_EVEN(v, a, b, round) \
+    ((v) = _Generic((v), vf: turn_even_f, vd: turn_even_d)(a, b, TURN_NEAR(v, round)))
+#define TURN_ODD(v, a, b, round) \
+    ((v) = _Generic((v), vf: turn_odd_f, vd: turn_odd_d)(a, b, TURN_NEAR(v, round)))
 #define ZIP_LOW(v, a, b) ((v) = _Generic((v), vf: zip_low_f, vd: zip_low_d)(a, b))
 #define ZIP_HIGH(v, a, b) ((v) = _Generic((v), vf: zip_high_f, vd: zip_high_d)(a, b))
 
@@ -317,6 +363,9 @@ typedef struct { char one; } single;    /* one vector of positions */
 typedef struct { char two[3]; } pair;   /* two */
 typedef struct { char many[2]; } wide;  /* as many as the registers hold */
 typedef struct { char all[4]; } inner; /* as many, none of them masked */
+
+/* Rows of two sums each that leave three registers for what they are made of. */
+#define TWICE_ROWS ((VECTOR_REGISTERS - 3) / 2)
 
 #if VECTOR_REGISTERS == 32
 #define TALLEST_ROWS 14

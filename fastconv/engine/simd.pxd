@@ -29,6 +29,8 @@ cdef extern from "simd.h" nogil:
     bint CUT(float *values, vi units, int bits, int doubt)
     void EVEN(...)
     void ODD(...)
+    void TURN_EVEN(...)
+    void TURN_ODD(...)
     void ZIP_LOW(...)
     void ZIP_HIGH(...)
     void NO_SHIFT(...)
@@ -43,7 +45,7 @@ cdef extern from "simd.h" nogil:
     int TURNED_VECTORS(int rows)
     bint FULL(size_t rows)
     int WIDTH_OF(int rows, int span_size)
-    const int MAX_ROWS, MAX_VECTORS, MAX_LANES, ROWS_LIMIT, TALLEST_ROWS
+    const int MAX_ROWS, MAX_VECTORS, MAX_LANES, ROWS_LIMIT, TALLEST_ROWS, TWICE_ROWS
     const bint MASKS
     const int AHEAD, WEIGHTS_AHEAD, LINE, VECTOR_BYTES, BAND, BAND_VECTORS
 

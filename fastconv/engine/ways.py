@@ -591,6 +591,14 @@ def _interleaving_pays(problem):
     return blocks / problem.groups * (interleaved + 400) < 0.9 * height * step.outputs * row
 
 
+def _shift(taps, stride):
+    """From a tap to that which sees the same in the output row above, or 0 if not all have one."""
+    _, stride_y, stride_x = stride
+    below = [(z, y + stride_y, x) for z, y, x in taps]
+    shift = next((n for n, tap in enumerate(taps) if tap == below[0]), 0)
+    return shift if stride_x == 1 and taps[shift:] == below[: len(taps) - shift] else 0
+
+
 def _interleaved(problem, threads):
     """Plan small planes: a tile is one plane of each of some groups, which are along z."""
     (step,) = problem.steps
@@ -637,9 +645,11 @@ def _interleaved(problem, threads):
     table = [r for a in axes for r in a.residues]
     start = aligned(WORKER_BYTES)
     layout = Buffer(start, (True,) * 3, 1, 0, 0, 0, start + beyond + vector)
+    shift = _shift(step.taps, problem.stride) if height > 1 else 0
+    run = kernels.MOST_TWICE if shift else kernels.MOST_RUN
     results = layout.end + (taps + lanes + 1) * vector
     # Rows of outputs that stay in the first-level cache.
-    most = max(min(256 // width, height), 1)
+    most = max(min(256 // width, height), 1 + (shift > 0))
     end = results + (most * width + lanes) * vector
     each = Pass(
         taps=taps,
@@ -649,7 +659,8 @@ def _interleaved(problem, threads):
         positions=len(table) + taps,
         columns=layout.end,
         column_offsets=len(table) + taps + len(places),
-        height=-(-width // -(-width // kernels.MOST_RUN)),
+        height=-(-width // -(-width // run)),
+        shift=shift,
         sums=results,
         most=most,
         coordinates=len(table) + 2 * taps + len(places) + lanes,

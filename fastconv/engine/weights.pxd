@@ -11,11 +11,11 @@ from fastconv.engine.winograd cimport transform_weights, transformed
 cdef inline void turn(vector *square) noexcept nogil:
     """Transpose a square of elements, in registers."""
     cdef vector turned[MAX_LANES]
-    cdef int i, _round
-    for _round in range(LOG2_LANES(square[0])):
+    cdef int i, level
+    for level in range(LOG2_LANES(square[0])):
         for i in range(LANES(square[0]) // 2):
-            ZIP_LOW(turned[2 * i], square[i], square[i + LANES(square[0]) // 2])
-            ZIP_HIGH(turned[2 * i + 1], square[i], square[i + LANES(square[0]) // 2])
+            TURN_EVEN(turned[i], square[2 * i], square[2 * i + 1], level)
+            TURN_ODD(turned[i + LANES(square[0]) // 2], square[2 * i], square[2 * i + 1], level)
         for i in range(LANES(square[0])):
             square[i] = turned[i]
 
