@@ -137,6 +137,10 @@ def test_interleaved(rng, monkeypatch, anew, dtype, shape, groups):
         ((7, 5), ((3, 3), (4, 1)), 1, 1, 2),
         ((2, 3), (2, 0), (3, 2), 1, 1),
         ((1, 3), ((0, 0), (0, 5)), 2, (1, 2), 3),
+        # Two rows of outputs at a time: taps that both have, or one row more, or all but one.
+        ((3, 3), (2, 0), 1, (2, 1), 1),
+        ((4, 3), (3, 1), (2, 1), 1, 1),
+        ((1, 3), (1, 1), 1, 1, 1),
         # Columns and rows that no tap sees.
         ((1, 1), (0, 0), (4, 2), 1, 1),
     )
@@ -188,6 +192,15 @@ def test_interleaved_keeps_what_is_not_finite_where_it_is(rng):
     seen = np.zeros(result.shape, bool)
     seen[0, 7, 3:6, 4:7] = True
     np.testing.assert_array_equal(np.isnan(result), seen)
+
+
+@pytest.mark.parametrize(("row", "meets"), [(0, 0), (2, 8)])
+def test_interleaved_meets_padding_where_zero_times_it_is_not_zero(rng, row, meets):
+    w = whole(rng, 20, 1, 3, 3)
+    w[7, 0, row, 1] = np.inf
+    result = fastconv.conv2d(whole(rng, 1, 20, 9, 8), w, padding=1, groups=20, method="direct")
+    assert np.isnan(result[0, 7, meets]).all()
+    assert np.isfinite(np.delete(result, 7, 1)).all()
 
 
 # Kernels as large as the image
@@ -501,6 +514,18 @@ def test_rows_of_whole_cache_lines(rng, dtype, stride, side):
         direct("conv2d", x, w, b, stride=stride)
 
 
+@pytest.mark.parametrize("stride", [2, 3, 4])
+@each_dtype
+def test_strided_rows(rng, dtype, stride):
+    """Where the last element of a row is the last of the array, nothing after it is read."""
+    for size, kernel, padding in ((64, 4, 0), (61, 3, 1), (33, 7, 3), (9, 5, (2, 9))):
+        x = whole(rng, 2, 3, 9, size, dtype=dtype)
+        w = whole(rng, 11, 3, 2, kernel, dtype=dtype)
+        direct("conv2d", x, w, stride=stride, padding=padding)
+        direct("conv2d", x[..., ::2], w, stride=stride, padding=padding)
+        direct("conv2d", x, w, stride=(1, stride), padding=padding, padding_mode="reflect")
+
+
 # Swapped: vectors along the output channels
 
 
@@ -543,6 +568,29 @@ def test_swapped(rng, swap, dtype, height, splits):
         direct("conv2d", x, fastconv.pack(w), b, **options)
 
 
+@pytest.mark.parametrize("height", range(1, planning.kernels.ROWS + 1))
+@pytest.mark.parametrize("splits", [1, 3])
+@each_dtype
+def test_swapped_by_rows(rng, monkeypatch, swap, dtype, height, splits):
+    """Taps are left out where they meet padding, of all positions of a block or of some."""
+    monkeypatch.setattr(planning, "MOST_IN_ROWS", 99)
+    cases = (
+        ((3, 3), (1, 1, 1), (6, 9)),
+        ((1, 7), (1, (0, 3), 1), (3, 7)),
+        # Some positions meet nothing, and some taps no position.
+        ((2, 5), ((1, 2), (2, 9), (1, 2)), (7, 5)),
+        ((5, 3), (1, (4, 5), (2, 3)), (5, 4)),
+    )
+    for kernel, (stride, padding, dilation), shape in cases:
+        x, w = whole(rng, 2, 7, *shape, dtype=dtype), whole(rng, 37, 7, *kernel, dtype=dtype)
+        b = whole(rng, 37, dtype=dtype)
+        for tile in ((1, 99, 99), (1, 2, 99)):
+            swap(height, splits, tile, problem_of(x, w, stride, padding, dilation))
+            options = {"stride": stride, "padding": padding, "dilation": dilation}
+            direct("conv2d", x, w, b, **options)
+            direct("conv2d", x, fastconv.pack(w), b, **options)
+
+
 @pytest.mark.parametrize("splits", [1, 2])
 @each_dtype
 def test_swapped_in_three_dimensions(rng, swap, dtype, splits):
@@ -575,7 +623,10 @@ def test_swapped_to_strided_outputs(rng, swap):
 
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("value", [np.inf, np.nan])
-def test_swapped_meets_padding_where_zero_times_it_is_not_zero(rng, swap, value, packed):
+def test_swapped_meets_padding_where_zero_times_it_is_not_zero(
+    rng, monkeypatch, swap, value, packed
+):
+    monkeypatch.setattr(planning, "MOST_IN_ROWS", 99)
     x, w = whole(rng, 1, 4, 5, 6), whole(rng, 40, 4, 3, 3)
     w[1, 3, 0, 0] = value
     swap(6, 2, (1, 99, 99), problem_of(x, w, 1, 1, 1))

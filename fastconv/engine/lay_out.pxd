@@ -162,38 +162,48 @@ cdef inline bint is_given(const Plan *plan, real *_) noexcept nogil:
 
 cdef inline void lay_rows(
     char *target, const char *source, Py_ssize_t rows, Py_ssize_t row, Py_ssize_t ahead,
-    Py_ssize_t low, Py_ssize_t high, bint even, const Plan *plan, vector *_,
+    Py_ssize_t low, Py_ssize_t high, const Plan *plan, vector *_,
 ) noexcept nogil:
-    """Rows, or every other element of them; zeros but from low to high.
+    """Rows, or every second or fourth element of them, by the stride; zeros but from low to high.
 
     The source is where element 0 would be, its rows are `row` apart. Meanwhile what is `ahead` of
     it is fetched.
     """
-    cdef vector x[3]
-    cdef mask inside[2]
+    cdef vector x[4]
+    cdef mask inside[4]
     cdef Py_ssize_t left = plan.pitch // LANE_BYTES(x[0])
-    cdef Py_ssize_t step = 2 if even else 1
+    cdef Py_ssize_t step = plan.stride_x
     cdef Py_ssize_t _y, first, last, stored
     cdef const char *given
     cdef char *laid
     cdef int j
     while left > 0:
-        # The odd element after the last even one is not read: it may lie behind the array.
-        for j in range(2):
+        # What is after the last of these elements is not read: it may lie behind the array.
+        for j in range(4):
             first = clip(step * low - j * LANES(x[0]), 0, LANES(x[0]))
             last = clip(step * (high - 1) + 1 - j * LANES(x[0]), first, LANES(x[0]))
             MASK(inside[j], first, last, x[0])
         given = source
         laid = target
         stored = min(left, LANES(x[0])) * LANE_BYTES(x[0])
-        if even:
+        if step == 4:
             for _y in range(rows):
-                LOAD_MASKED(x[0], given, inside[0])
-                LOAD_MASKED(x[1], given + VECTOR_BYTES, inside[1])
-                EVEN(x[2], x[0], x[1])
-                STORE_PART(laid, x[2], stored)
-                PREFETCH(given + ahead)
-                PREFETCH(given + ahead + VECTOR_BYTES)
+                for j in range(4):
+                    LOAD_MASKED(x[j], given + j * VECTOR_BYTES, inside[j])
+                    PREFETCH(given + ahead + j * VECTOR_BYTES)
+                for j in range(2):
+                    EVEN(x[j], x[2 * j], x[2 * j + 1])
+                EVEN(x[0], x[0], x[1])
+                STORE_PART(laid, x[0], stored)
+                given += row
+                laid += plan.pitch
+        elif step == 2:
+            for _y in range(rows):
+                for j in range(2):
+                    LOAD_MASKED(x[j], given + j * VECTOR_BYTES, inside[j])
+                    PREFETCH(given + ahead + j * VECTOR_BYTES)
+                EVEN(x[0], x[0], x[1])
+                STORE_PART(laid, x[0], stored)
                 given += row
                 laid += plan.pitch
         elif low <= 0 and high >= LANES(x[0]) and left >= LANES(x[0]):
@@ -247,10 +257,11 @@ cdef inline void lay_row(
             copy_inside(target, inside - low * size, low * size, high * size, count * size)
             return
         copy(target + low * size, inside, (high - low) * size)
-    elif given and stride == 2 * size and plan.in_x == size and real is double:
-        lay_rows(target, source + first * size, 1, 0, 0, low, high, True, plan, <vd *> NULL)
-    elif given and stride == 2 * size and plan.in_x == size:
-        lay_rows(target, source + first * size, 1, 0, 0, low, high, True, plan, <vf *> NULL)
+    elif given and (step == 2 or step == 4) and plan.in_x == size:
+        if real is double:
+            lay_rows(target, source + first * size, 1, 0, 0, low, high, plan, <vd *> NULL)
+        else:
+            lay_rows(target, source + first * size, 1, 0, 0, low, high, plan, <vf *> NULL)
     else:
         copy_given(target + low * size, inside, high - low, stride, plan.given, kind)
     lay_border(target, source, first, step, 0, low, plan, kind)
@@ -303,7 +314,7 @@ cdef inline Py_ssize_t steps_to(Py_ssize_t limit, Py_ssize_t stride) noexcept no
 
 cdef inline void lay_part(
     char *target, const char *source, Py_ssize_t first_y, Py_ssize_t rows, Py_ssize_t ahead,
-    Py_ssize_t low, Py_ssize_t high, bint even, const Plan *plan, real *_,
+    Py_ssize_t low, Py_ssize_t high, const Plan *plan, real *_,
 ) noexcept nogil:
     """Parts of the rows of a plane from `first_y` on, zeros around the input."""
     cdef Py_ssize_t row = plan.stride_y * plan.in_y
@@ -316,9 +327,9 @@ cdef inline void lay_part(
     target += above * plan.pitch
     source += first_y * plan.in_y + above * row
     if real is double:
-        lay_rows(target, source, end - above, row, ahead, low, high, even, plan, <vd *> NULL)
+        lay_rows(target, source, end - above, row, ahead, low, high, plan, <vd *> NULL)
     else:
-        lay_rows(target, source, end - above, row, ahead, low, high, even, plan, <vf *> NULL)
+        lay_rows(target, source, end - above, row, ahead, low, high, plan, <vf *> NULL)
 
 
 cdef inline void lay_out(
@@ -342,7 +353,7 @@ cdef inline void lay_out(
                        and plan.in_x == sizeof(real))
     # Long rows had better be copied one after the other, as memory has them.
     cdef bint parts = plain and (
-        plan.stride_x == 2
+        plan.stride_x == 2 or plan.stride_x == 4
         or plan.stride_x == 1 and count_y >= BAND and plan.pitch <= 2 * VECTOR_BYTES)
     cdef bint whole = (
         plain and plan.stride_x == 1 and plan.stride_y == 1
@@ -372,8 +383,7 @@ cdef inline void lay_out(
                                 target + z * plan.plane, source + c * plan.in_channel
                                 + at_z * plan.in_z + first * size,
                                 tile.y * plan.stride_y + residues_y[py], count_y,
-                                plan.in_channel if px == 0 else 0, low, high,
-                                plan.stride_x == 2, plan, kind)
+                                plan.in_channel if px == 0 else 0, low, high, plan, kind)
                             continue
                         for y in range(count_y):
                             at_y = border_source(

@@ -218,6 +218,8 @@ PANEL = 2048 + 64
 MOST_POSITIONS = 1024
 #: The most positions of a swapped pass's register tile, for each number of vectors beside them.
 MOST_HEIGHTS = {kernels.turned_vectors(h): h for h in range(1, kernels.ROWS + 1)}.values()
+#: Of the cycles of a swapped pass's blocks that take no notice of rows: more do not pay for rows.
+MOST_IN_ROWS = 0.98
 #: Bytes of an input that hardware had better not be left alone with. The wider the vectors, the
 #: longer are the runs that it sees.
 FAR_BYTES = kernels.VECTOR << 16
@@ -430,7 +432,8 @@ def _met_in_rows(problem, step, columns, height, channels):
         # Each kind loads and stores sums, and goes through the channels once more.
         cycles += (len(kinds) - 1) * (2.5 + (40 + (stop - start) * vectors) / channels)
     together = len(step.taps) * columns / height * (height * vectors / 2 + 0.5)
-    return (cycles / together, met) if cycles < 0.98 * together else (1, [])
+    share = cycles / together
+    return (share, met) if share < MOST_IN_ROWS else (1, [])
 
 
 def _heights(positions):
