@@ -10,6 +10,7 @@ from libc.string cimport memcpy, memset
 from fastconv.engine.lay_out cimport clip
 from fastconv.engine.plan cimport UINT8
 from fastconv.engine.running cimport ACROSS, Lines, place_of
+from fastconv.engine.simd cimport OPAQUE, rows, rows1, rows2, rows3, rows5
 
 cdef enum:
     # The most bytes whose sum 16 bits hold.
@@ -22,7 +23,7 @@ ctypedef unsigned short word
 
 # A sum divided by the size of its window is sum * factor >> 16 >> shift.
 cdef struct Division:
-    unsigned int factor
+    word factor
     int shift
 
 
@@ -37,12 +38,14 @@ cdef inline bint divides(Division *by, const Lines *lines) noexcept nogil:
     while 2 << by.shift < size:
         by.shift += 1
     # Rounded up, it is too large by less than one in the last place of any sum's quotient.
-    by.factor = <unsigned int> (((1 << (16 + by.shift)) + size - 1) // size)
+    by.factor = <word> (((1 << (16 + by.shift)) + size - 1) // size)
     return 255 * size * (by.factor * size - (1 << (16 + by.shift))) < 1 << (16 + by.shift)
 
 
 cdef inline byte divided(word sum, Division by) noexcept nogil:
-    return <byte> ((sum * by.factor >> 16) >> by.shift)
+    # In 16 bits, as compilers see if the shift cannot be one of more.
+    cdef word whole = <word> (<unsigned int> sum * <unsigned int> by.factor >> 16)
+    return <byte> <word> (whole >> (by.shift & 15))
 
 
 cdef inline void next_means(
@@ -52,8 +55,15 @@ cdef inline void next_means(
     cdef Py_ssize_t j
     for j in range(count):
         sums[j] = <word> (sums[j] + new[j] - old[j])
-    for j in range(count):
         means[j] = divided(sums[j], by)
+
+
+ctypedef void (*next_means_t)(
+    byte *, word *, const byte *, const byte *, Py_ssize_t, Division,
+) noexcept nogil
+ctypedef void (*windows_t)(
+    byte *, const byte *, Py_ssize_t, Py_ssize_t, Division,
+) noexcept nogil
 
 
 cdef inline void add_pairs(
@@ -64,22 +74,27 @@ cdef inline void add_pairs(
         sums[i] = <word> (a[i] + b[i])
 
 
-cdef inline void windows(
-    byte *means, const byte *row, Py_ssize_t count, Py_ssize_t size, Division by,
+cdef inline void add_few(
+    word *sums, const byte *row, Py_ssize_t count, rows *_,
 ) noexcept nogil:
-    """Means of so many windows side by side, at most SOME."""
-    cdef word memory[4][SOME + MOST_BYTES]
+    """Sums of as many bytes as `rows` has, side by side."""
+    cdef Py_ssize_t i
+    cdef int j
+    for i in range(count):
+        sums[i] = row[i]
+        for j in range(1, <int> sizeof(rows)):
+            sums[i] = <word> (sums[i] + row[i + j])
+
+
+cdef inline const word *add_many(word *memory, Py_ssize_t length, Py_ssize_t size) noexcept nogil:
+    """Sums of so many of the first `length` words, side by side, in one of four rows of memory."""
     # At each place the sums of `bit` bytes, and of so many as the lower bits of the size say.
-    cdef word *sums = memory[0]
-    cdef word *next_sums = memory[1]
-    cdef word *rest = memory[2]
-    cdef word *next_rest = memory[3]
-    cdef Py_ssize_t length = count + size - 1
+    cdef word *sums = memory
+    cdef word *next_sums = memory + (SOME + MOST_BYTES)
+    cdef word *rest = memory + 2 * (SOME + MOST_BYTES)
+    cdef word *next_rest = memory + 3 * (SOME + MOST_BYTES)
     cdef Py_ssize_t bit = 1
     cdef Py_ssize_t reach = 0
-    cdef Py_ssize_t i
-    for i in range(length):
-        sums[i] = row[i]
     while 2 * bit <= size:
         if size & bit:
             if reach:
@@ -92,8 +107,27 @@ cdef inline void windows(
         sums, next_sums = next_sums, sums
         bit *= 2
     if reach:
-        add_pairs(next_sums, sums, rest + bit, count)
+        add_pairs(next_sums, sums, rest + bit, length - size + 1)
         sums = next_sums
+    return sums
+
+
+cdef inline void windows(
+    byte *means, const byte *row, Py_ssize_t count, Py_ssize_t size, Division by,
+) noexcept nogil:
+    """Means of so many windows side by side, at most SOME."""
+    cdef word[4 * (SOME + MOST_BYTES)] memory
+    cdef const word *sums = memory
+    cdef Py_ssize_t i
+    if size == 2:
+        add_few(memory, row, count, <rows2 *> NULL)
+    elif size == 3:
+        add_few(memory, row, count, <rows3 *> NULL)
+    elif size == 5:
+        add_few(memory, row, count, <rows5 *> NULL)
+    else:
+        add_few(memory, row, count + size - 1, <rows1 *> NULL)
+        sums = add_many(memory, count + size - 1, size)
     for i in range(count):
         means[i] = divided(sums[i], by)
 
@@ -112,6 +146,9 @@ cdef inline void means_of_line(
     cdef Py_ssize_t start = 0
     cdef Py_ssize_t count, some, first, low, high, i
     cdef const byte *row
+    # Not inlined: a compiler that knows how a factor came about does not see that it has 16 bits.
+    cdef windows_t windows_out_of_line = windows
+    OPAQUE(windows_out_of_line)
     while start < lines.length:
         some = min(SOME, lines.length - start)
         count = some + lines.size - 1
@@ -126,7 +163,7 @@ cdef inline void means_of_line(
             for i in range(high, count):
                 kept[i] = place_or_fill(line, border[start + i - lines.length], lines)
             row = kept
-        windows(means + start, row, some, lines.size, by)
+        windows_out_of_line(means + start, row, some, lines.size, by)
         start += some
 
 
@@ -160,6 +197,8 @@ cdef inline void bytes_across(
     cdef const byte *new
     cdef const byte *old = zeros
     cdef Py_ssize_t i
+    cdef next_means_t next_out_of_line = next_means
+    OPAQUE(next_out_of_line)
     memset(around, <int> lines.fill, ACROSS)
     memset(zeros, 0, ACROSS)
     first_sums(sums, source, border, 0, around, lines.count, lines)
@@ -168,7 +207,7 @@ cdef inline void bytes_across(
         # The first window has nothing to lose.
         if i:
             old = row_at(source, place_of(border, i - 1, lines), around, lines)
-        next_means(<byte *> target + i * lines.along_out, sums, new, old, lines.count, by)
+        next_out_of_line(<byte *> target + i * lines.along_out, sums, new, old, lines.count, by)
 
 
 cdef inline void bytes_of_plane(
@@ -185,6 +224,8 @@ cdef inline void bytes_of_plane(
     cdef const byte *new
     cdef const byte *old = zeros
     cdef Py_ssize_t i
+    cdef next_means_t next_out_of_line = next_means
+    OPAQUE(next_out_of_line)
     memset(around, <int> down.fill, width)
     memset(zeros, 0, width)
     first_sums(sums, source, border_down, top, around, width, down)
@@ -192,5 +233,5 @@ cdef inline void bytes_of_plane(
         new = row_at(source, place_of(border_down, i + down.size - 1, down), around, down)
         if i > top:
             old = row_at(source, place_of(border_down, i - 1, down), around, down)
-        next_means(means, sums, new, old, width, by_down)
+        next_out_of_line(means, sums, new, old, width, by_down)
         means_of_line(<byte *> target + i * along.across_out, means, border_along, along, by_along)
