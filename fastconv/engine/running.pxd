@@ -25,8 +25,6 @@ cdef enum:
     # Lines that go in turn, and elements of a piece of them.
     ALONG = 4
     PIECE = 128
-    # The longest means along rows that are not running sums, if these are exact either way.
-    SHORT = 7
     # The longest stretch of a line that is not one of long windows.
     LONGEST = 1 << 14
 
@@ -127,9 +125,7 @@ cdef inline bint means_across(
         store_row(target + i * lines.along_out, lines.across_out, <const char *> row_in,
                   lines.count, lines.stored, kind)
     # What is not finite stays so to the end of its line.
-    for j in range(lines.count):
-        test += sums[j] * 0
-    return test == 0
+    return all_finite(<const real *> sums, lines.count)
 
 
 cdef inline void places_around(
@@ -350,18 +346,57 @@ cdef inline void row_of_means(
 
 
 cdef inline void short_means(
-    real *means, const real *row, Py_ssize_t count, Py_ssize_t size, bint exact,
+    real *means, const real *row, Py_ssize_t count, rows *_,
 ) noexcept nogil:
-    """Means of so few elements side by side that none waits for the one before."""
-    cdef real weight = 1 / <real> size
-    cdef Py_ssize_t i, j
+    """Exact means of as many elements as `rows` has, side by side: none waits for another."""
+    cdef real size = sizeof(rows)
+    cdef real sum
+    cdef Py_ssize_t j
+    cdef int i
     for j in range(count):
-        means[j] = row[j] + row[j + 1]
-    for i in range(2, size):
-        for j in range(count):
-            means[j] += row[j + i]
-    for j in range(count):
-        means[j] = mean_of(means[j], <real> size, weight, exact)
+        sum = row[j]
+        for i in range(1, <int> sizeof(rows)):
+            sum += row[j + i]
+        means[j] = mean_of(sum, size, 1 / size, True)
+
+
+ctypedef void (*short_t)(void *, const void *, Py_ssize_t, void *) noexcept nogil
+
+
+cdef inline short_t short_means_of(Py_ssize_t size, real *_) noexcept nogil:
+    """The function for so many, or none."""
+    if size == 2:
+        return <short_t> short_means[real, rows2]
+    elif size == 3:
+        return <short_t> short_means[real, rows3]
+    elif size == 4:
+        return <short_t> short_means[real, rows4]
+    elif size == 5:
+        return <short_t> short_means[real, rows5]
+    elif size == 6:
+        return <short_t> short_means[real, rows6]
+    elif size == 7:
+        return <short_t> short_means[real, rows7]
+    return NULL
+
+
+cdef inline bint all_finite(const summed *sums, Py_ssize_t count) noexcept nogil:
+    """Tested side by side: one by one, each would wait for the one before."""
+    cdef summed[16] tests
+    cdef summed test = 0
+    cdef Py_ssize_t i = 0
+    cdef int j
+    for j in range(16):
+        tests[j] = 0
+    while i + 16 <= count:
+        for j in range(16):
+            tests[j] += sums[i + j] * 0
+        i += 16
+    for i in range(i, count):
+        test += sums[i] * 0
+    for j in range(16):
+        test += tests[j]
+    return test == 0
 
 
 cdef inline bint means_of_plane(
@@ -386,6 +421,7 @@ cdef inline bint means_of_plane(
     cdef const real *new
     cdef const real *old
     cdef bint exact = along.stored < FLOAT32
+    cdef short_t few = short_means_of(along.size, scratch) if exact else NULL
     cdef summed size = along.size
     cdef summed test = 0
     cdef Py_ssize_t width = along.length
@@ -398,7 +434,7 @@ cdef inline bint means_of_plane(
         for i in range(width):
             sums[i] += <summed> new[i]
     while y < height:
-        some = min(ALONG, height - y)
+        some = min(ALONG if few == NULL else 1, height - y)
         for r in range(some):
             place = place_of(border_down, top + y + r + down.size - 1, down)
             new = taken(new_row, source, place, down)
@@ -411,9 +447,9 @@ cdef inline bint means_of_plane(
         for r in range(ALONG):
             totals[r] = 0
         i = 0
-        if exact and 2 <= along.size <= SHORT:
+        if few != NULL:
             for r in range(some):
-                short_means(means + r * pitch, rows + r * pitch, width, along.size, exact)
+                few(means + r * pitch, rows + r * pitch, width, NULL)
             i = width
         else:
             for i in range(along.size):
@@ -434,6 +470,4 @@ cdef inline bint means_of_plane(
                       <const char *> (means + r * pitch), width, along.stored, scratch)
             test += totals[r] * 0
         y += some
-    for i in range(width):
-        test += sums[i] * 0
-    return test == 0
+    return test == 0 and all_finite(sums, width)
