@@ -33,8 +33,8 @@ _CHAINED = {2: kernels.MOST_DOWN if kernels.VECTOR >= planning.MASKED else 25, 3
 NESTED, _NESTED_PLANES = 30, 16
 #: And from how many products on.
 _WORTH = 1 << 22
-#: From how many taps on they are, of several lines that do not go through side by side, at once.
-_RUNNING_ALONG = 60
+#: From how many taps on they are, if these lie along rows that are not longer, border and all.
+_RUNNING_ALONG, _SHORT_ROWS = 16, kernels.WHOLE_LINE
 #: What a pass takes, in taps.
 _PASS = 8
 #: The most taps of a kernel whose zeros are left out; FFTs may be faster with all of more.
@@ -473,8 +473,8 @@ def _is_mean(array, weights, least=NESTED):
 
 def _runs(array, axis, weights):
     """Whether a line averages, over so many elements that running sums take less time."""
-    beside = _lines_of(array, axis)[-1]
-    least = NESTED if beside or array.size == array.shape[axis] else _RUNNING_ALONG
+    short = array.shape[axis] + weights.size <= _SHORT_ROWS and not _lines_of(array, axis)[-1]
+    least = _RUNNING_ALONG if short else NESTED
     return weights.size >= least and (weights == 1 / weights.size).all()
 
 

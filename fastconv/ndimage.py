@@ -1083,11 +1083,11 @@ def uniform_filter1d(
 
     Notes
     -----
-    Results of floats are those of SciPy but for rounding. Windows of 60 and more are running sums
-    in double precision, as all of SciPy's are: errors are at most a line's length times 2.3e-16
-    times its largest element, and the cost does not grow with the window. NaN and infinity reach
-    as far as their windows; SciPy's, to the end of the line. Casts to integers give SciPy's
-    numbers.
+    Results of floats are those of SciPy but for rounding. Windows of 30 and more, along short
+    rows of 16 and more, are running sums in double precision, as all of SciPy's are: errors are
+    at most a line's length times 2.3e-16 times its largest element, and the cost does not grow
+    with the window. NaN and infinity reach as far as their windows; SciPy's, to the end of the
+    line. Casts to integers give SciPy's numbers.
 
     Examples
     --------
@@ -1149,11 +1149,11 @@ def uniform_filter(
 
     Notes
     -----
-    Results of floats are those of SciPy but for rounding. Windows of 60 and more, of planes of 16
-    and more, are running sums in double precision, as all of SciPy's are: errors are at most a
-    line's length times 2.3e-16 times its largest element, and the cost does not grow with the
-    window. NaN and infinity reach as far as their windows; SciPy's, to the end of the line. Casts
-    to integers give SciPy's numbers.
+    Results of floats are those of SciPy but for rounding. Windows of 30 and more, of planes or
+    along short rows of 16 and more, are running sums in double precision, as all of SciPy's are:
+    errors are at most a line's length times 2.3e-16 times its largest element, and the cost does
+    not grow with the window. NaN and infinity reach as far as their windows; SciPy's, to the end
+    of the line. Casts to integers give SciPy's numbers.
 
     Examples
     --------

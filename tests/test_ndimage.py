@@ -790,6 +790,17 @@ def test_running_means_of_integers_are_those_of_scipy(rng, dtype, mode):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("mode", ["reflect", "constant", "nearest", "mirror", "wrap"])
+def test_running_means_of_short_rows(dtype, mode):
+    """Windows may be longer than rows, whose borders then repeat them."""
+    for shape in ((5, 24), (9, 3), (3, 7, 401), (1, 1)):
+        for size in (16, 35, 110, 111, 400):
+            options = {"mode": mode, "cval": 2.5, "origin": 4, "total": 2, "terms": size + 400}
+            agree("uniform_filter1d", sample(shape, dtype), size, **options)
+            agree("uniform_filter1d", sample(shape, dtype)[..., ::-2], size, **options)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("threads", [1, 3])
 def test_running_means_of_floats(rng, dtype, threads):
     for shape in ((1 << 17, 40), (40, 1 << 17), (9, 1 << 14, 36)):

@@ -70,7 +70,7 @@ from fastconv.engine.polyphase cimport (
     PANEL, TOGETHER, Phases, phases_across, phases_along, phases_in_columns,
 )
 from fastconv.engine.running cimport (
-    ACROSS, ALONG, LONGEST, PIECE, Lines, means_across, means_along, means_of_plane,
+    ACROSS, ALONG, LONGEST, PIECE, WHOLE, Lines, means_across, means_along, means_of_plane,
 )
 from fastconv.engine.separable cimport DOWN, separable_tile
 from fastconv.engine.simd cimport *
@@ -1007,7 +1007,8 @@ cdef bint lines_of_block(
         if across and lines.across_in == 1 and lines.across_out == 1:
             bytes_across(source, target, border, &lines, by)
             return True
-        if not across and lines.along_in == 1 and lines.along_out == 1:
+        if (not across and lines.along_in == 1 and lines.along_out == 1
+                and lines.size <= lines.length):
             for i in range(lines.count):
                 means_of_line(<byte *> target + i * lines.across_out,
                               <const byte *> source + i * lines.across_in, border, &lines, by)
@@ -1501,6 +1502,7 @@ PANEL_ROWS = PANEL
 PHASE_VECTORS = TOGETHER
 TABLE_SLACK = AHEAD
 MOST_DOWN = DOWN
+WHOLE_LINE = WHOLE
 MOST_RUN = MAX_ROWS
 MOST_TWICE = TWICE_ROWS
 WORKER = sizeof(Worker)

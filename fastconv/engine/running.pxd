@@ -25,6 +25,8 @@ cdef enum:
     # Lines that go in turn, and elements of a piece of them.
     ALONG = 4
     PIECE = 128
+    # The most places of a line, border and all, that are put side by side at once.
+    WHOLE = 512
     # The longest stretch of a line that is not one of long windows.
     LONGEST = 1 << 14
 
@@ -173,6 +175,20 @@ cdef inline void places_of(
     places_around(row, line, border + start - lines.length, high, count, lines)
 
 
+cdef inline void whole_line(
+    real *row, const char *line, const Py_ssize_t *border, const Lines *lines,
+) noexcept nogil:
+    """All places of one line, and nothing before the first: what a window loses that has not begun."""
+    cdef real *middle = row + 1 + lines.before
+    cdef Py_ssize_t i
+    copy_given(<char *> middle, line, lines.length, lines.along_in, lines.given, row)
+    row[0] = 0
+    for i in range(lines.before):
+        row[1 + i] = middle[border[i]] if border[i] >= 0 else <real> lines.fill
+    for i in range(lines.before, lines.size - 1):
+        row[1 + lines.length + i] = middle[border[i]] if border[i] >= 0 else <real> lines.fill
+
+
 cdef inline Py_ssize_t begin_of(Py_ssize_t line, const Lines *lines) noexcept nogil:
     """Where a stretch begins; whole lines do at their first element."""
     if lines.stretch == 0:
@@ -264,6 +280,7 @@ cdef inline bint means_along(
     real *kind, summed *_,
 ) noexcept nogil:
     """ALONG lines that lie one after the other, or less. Floats may be summed up as doubles."""
+    cdef real[ALONG * WHOLE] whole
     cdef real[ALONG * PIECE] pieces
     cdef real[ALONG * PIECE] more
     cdef real[ALONG * PIECE] results
@@ -275,12 +292,21 @@ cdef inline bint means_along(
     cdef bint exact = lines.stored < FLOAT32
     cdef bint kept = is_kept(lines.stored, lines.along_out, kind)
     cdef Py_ssize_t length = lines.stretch if lines.stretch else lines.length
+    cdef bint at_once = not lines.stretch and length + lines.size <= WHOLE
     cdef Py_ssize_t start = 0
     cdef summed test = 0
     cdef Py_ssize_t count, i, j
     cdef char *line
     for i in range(ALONG):
         sums[i] = 0
+        if at_once:
+            whole_line(<real *> whole + i * WHOLE,
+                       source + min(i, lines.count - 1) * lines.across_in, border, lines)
+    if at_once:
+        for j in range(1, lines.size):
+            for i in range(ALONG):
+                sums[i] += whole[i * WHOLE + j]
+        start = lines.size - 1
     while start < lines.size - 1:
         count = min(PIECE, lines.size - 1 - start)
         pieces_of(new, pieces, source, border, start, count, lines)
@@ -291,17 +317,22 @@ cdef inline bint means_along(
     start = 0
     while start < length:
         count = min(PIECE, length - start)
-        fetch_ahead(source, start + lines.size - 1 + count, lines)
-        pieces_of(new, pieces, source, border, start + lines.size - 1, count, lines)
-        if start:
-            pieces_of(old, more, source, border, start - 1, count, lines)
-        else:
-            # The first window has nothing to lose.
-            pieces_of(old, &more[1], source, border, 0, count - 1, lines)
+        if at_once:
             for i in range(ALONG):
-                memmove(&more[i * PIECE + 1], old[i], (count - 1) * sizeof(real))
-                more[i * PIECE] = 0
-                old[i] = &more[i * PIECE]
+                old[i] = whole + i * WHOLE + start
+                new[i] = old[i] + lines.size
+        else:
+            fetch_ahead(source, start + lines.size - 1 + count, lines)
+            pieces_of(new, pieces, source, border, start + lines.size - 1, count, lines)
+            if start:
+                pieces_of(old, more, source, border, start - 1, count, lines)
+            else:
+                # The first window has nothing to lose.
+                pieces_of(old, &more[1], source, border, 0, count - 1, lines)
+                for i in range(ALONG):
+                    memmove(&more[i * PIECE + 1], old[i], (count - 1) * sizeof(real))
+                    more[i * PIECE] = 0
+                    old[i] = &more[i * PIECE]
         for i in range(ALONG):
             means[i] = &results[i * PIECE]
             dropped[i] = 0
