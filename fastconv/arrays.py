@@ -22,7 +22,8 @@ _FLOAT32 = np.dtype(np.float32)
 _FLOAT64 = np.dtype(np.float64)
 _SUPPORTED = "float32, float64 and integers"
 
-#: Planned calls by their key, oldest first; forgotten all together when there are too many.
+#: Planned calls by their key, and what of others was checked; forgotten all together when there are
+#: too many.
 _calls = {}
 _MOST_CALLS = 1024
 
@@ -257,10 +258,7 @@ def _planned(describe, names, operands, parameters, out, method, packed, dtype):
         dtype = _result_dtype(arrays)
     if not all(array.dtype == dtype and array.flags.aligned for array in arrays.values()):
         # Everything is checked before anything is converted.
-        problem, shape, _ = describe(arrays, None, *parameters)
-        _check_method(problem, method)
-        if out is not None:
-            _check_out(out, shape, _stored(problem, dtype), arrays)
+        _check(describe, arrays, parameters, out, method, dtype)
         if method == "auto" and all(array.dtype.kind in "iu" for array in arrays.values()):
             method = EXACT
         arrays = promoted(arrays, dtype)
@@ -275,7 +273,28 @@ def _planned(describe, names, operands, parameters, out, method, packed, dtype):
         if out is not None:
             _check_out(out, shape, _stored(problem, dtype), arrays)
         planned = Call(problem, shape, fill, dtype, method, packed)
-        if len(_calls) >= _MOST_CALLS:
-            _calls.clear()
-        _calls[key] = planned
+        _remember(key, planned)
     return operands, planned
+
+
+def _check(describe, arrays, parameters, out, method, dtype):
+    """Whether the operands, which are not of that dtype yet, can be computed with.
+
+    A description takes longer than little work: what it says of the output is remembered.
+    """
+    kinds = tuple((array.shape, array.dtype) for array in arrays.values())
+    key = (describe, method, repr(parameters), dtype, kinds)
+    found = _calls.get(key)
+    if found is None:
+        problem, shape, _ = describe(arrays, None, *parameters)
+        _check_method(problem, method)
+        found = shape, _stored(problem, dtype)
+        _remember(key, found)
+    if out is not None:
+        _check_out(out, *found, arrays)
+
+
+def _remember(key, found):
+    if len(_calls) >= _MOST_CALLS:
+        _calls.clear()
+    _calls[key] = found

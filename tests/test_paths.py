@@ -568,29 +568,6 @@ def test_swapped(rng, swap, dtype, height, splits):
         direct("conv2d", x, fastconv.pack(w), b, **options)
 
 
-@pytest.mark.parametrize("height", range(1, planning.kernels.ROWS + 1))
-@pytest.mark.parametrize("splits", [1, 3])
-@each_dtype
-def test_swapped_by_rows(rng, monkeypatch, swap, dtype, height, splits):
-    """Taps are left out where they meet padding, of all positions of a block or of some."""
-    monkeypatch.setattr(planning, "MOST_IN_ROWS", 99)
-    cases = (
-        ((3, 3), (1, 1, 1), (6, 9)),
-        ((1, 7), (1, (0, 3), 1), (3, 7)),
-        # Some positions meet nothing, and some taps no position.
-        ((2, 5), ((1, 2), (2, 9), (1, 2)), (7, 5)),
-        ((5, 3), (1, (4, 5), (2, 3)), (5, 4)),
-    )
-    for kernel, (stride, padding, dilation), shape in cases:
-        x, w = whole(rng, 2, 7, *shape, dtype=dtype), whole(rng, 37, 7, *kernel, dtype=dtype)
-        b = whole(rng, 37, dtype=dtype)
-        for tile in ((1, 99, 99), (1, 2, 99)):
-            swap(height, splits, tile, problem_of(x, w, stride, padding, dilation))
-            options = {"stride": stride, "padding": padding, "dilation": dilation}
-            direct("conv2d", x, w, b, **options)
-            direct("conv2d", x, fastconv.pack(w), b, **options)
-
-
 @pytest.mark.parametrize("splits", [1, 2])
 @each_dtype
 def test_swapped_in_three_dimensions(rng, swap, dtype, splits):
@@ -623,10 +600,7 @@ def test_swapped_to_strided_outputs(rng, swap):
 
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("value", [np.inf, np.nan])
-def test_swapped_meets_padding_where_zero_times_it_is_not_zero(
-    rng, monkeypatch, swap, value, packed
-):
-    monkeypatch.setattr(planning, "MOST_IN_ROWS", 99)
+def test_swapped_meets_padding_where_zero_times_it_is_not_zero(rng, swap, value, packed):
     x, w = whole(rng, 1, 4, 5, 6), whole(rng, 40, 4, 3, 3)
     w[1, 3, 0, 0] = value
     swap(6, 2, (1, 99, 99), problem_of(x, w, 1, 1, 1))

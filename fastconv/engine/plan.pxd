@@ -34,7 +34,7 @@ cdef struct Pass:
     Py_ssize_t reduction, row_tiles, row_pitch, plane_pitch, result_pitch
     Py_ssize_t parts, part_table, listed, apart_y, apart_x
     Py_ssize_t strips, strip_count
-    Py_ssize_t kernel, first_y, first_x, line, by_rows, shift, row_blocks, met
+    Py_ssize_t kernel, first_y, first_x, line, by_rows, shift
     Py_ssize_t sums, sums_pitch, apart, most, coordinates, infinite
     Py_ssize_t out_offset, out_image, out_group, out_inner, out_channel, out_z, out_y, out_x
     Py_ssize_t limit_z, limit_y, limit_x

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastconv import geometry
 from fastconv.engine._costs import NEAR_TILES, Costs, by_rows, whole_lines
 from fastconv.engine.dispatch import kernels
 
@@ -131,8 +130,6 @@ class Pass(NamedTuple):
     line: bool = False
     by_rows: bool = False
     shift: int = 0
-    row_blocks: int = 0
-    met: int = 0
     sums: int = 0
     sums_pitch: int = 0
     apart: bool = False
@@ -218,8 +215,6 @@ PANEL = 2048 + 64
 MOST_POSITIONS = 1024
 #: The most positions of a swapped pass's register tile, for each number of vectors beside them.
 MOST_HEIGHTS = {kernels.turned_vectors(h): h for h in range(1, kernels.ROWS + 1)}.values()
-#: Of the cycles of a swapped pass's blocks that take no notice of rows: more do not pay for rows.
-MOST_IN_ROWS = 0.98
 #: Bytes of an input that hardware had better not be left alone with. The wider the vectors, the
 #: longer are the runs that it sees.
 FAR_BYTES = kernels.VECTOR << 16
@@ -405,37 +400,6 @@ def _padded(problem, step):
     )
 
 
-def _met_in_rows(problem, step, columns, height, channels):
-    """How a swapped pass goes if blocks are of rows, and leave out what a tap does not meet there.
-
-    Its share of the cycles of blocks that take no notice of rows, for so many channels; and, for
-    each block of a row, the taps and which of its positions meet each. Those that all meet come
-    first. Where it does not pay: 1, and nothing.
-    """
-    vectors = kernels.turned_vectors(height)
-    if problem.border or columns < problem.grid[2]:
-        return 1, []
-    blocks = -(-columns // height)
-    cycles, met = 0, []
-    for start, stop in itertools.pairwise(n * columns // blocks for n in range(blocks + 1)):
-        if kernels.turned_vectors(stop - start) != vectors:
-            return 1, []
-        kinds = {(0, stop - start): []}
-        for n, (_, _, x) in enumerate(step.taps):
-            first, end = geometry.within(x, problem.stride[2], columns, problem.sizes[2])
-            some = max(first - start, 0), min(end, stop) - start
-            if some[0] < some[1]:
-                same = kernels.turned_vectors(some[1] - some[0]) == vectors
-                kinds.setdefault(some if same else (0, stop - start), []).append(n)
-        met.append([(n, *some) for some, taps in kinds.items() for n in taps])
-        cycles += sum((end - first) * vectors / 2 + 0.5 for _, first, end in met[-1])
-        # Each kind loads and stores sums, and goes through the channels once more.
-        cycles += (len(kinds) - 1) * (2.5 + (40 + (stop - start) * vectors) / channels)
-    together = len(step.taps) * columns / height * (height * vectors / 2 + 0.5)
-    share = cycles / together
-    return (share, met) if share < MOST_IN_ROWS else (1, [])
-
-
 def _heights(positions):
     """Heights of a swapped pass's register tile that are worth a thought.
 
@@ -481,9 +445,6 @@ def _choose(problem, ways, costs, threads):
         chunks = tuple(n for n in shares if n == 1 or (n - 1) * block < outputs)
         found = costs.fewest(axes, height, splits, chunks, threads)
         for n, (cycles, tile) in zip(chunks, found, strict=True):
-            if height:
-                channels = problem.channels // splits
-                cycles *= _met_in_rows(problem, problem.steps[0], tile[2], height, channels)[0]
             if best is None or cycles < 0.985 * best.cycles:
                 best = _Choice(cycles, axes, tile, n, height, splits)
     return best
@@ -556,7 +517,6 @@ def tiled(problem, threads, packed):
             strips, strip_count = _strips(
                 problem.stride[1], step, places, source.channel, pitch, size, start
             )
-        met = _met_in_rows(problem, step, tile[2], height, most)[1] if height else []
         # Sums that wait for the next channels; rows do not share their cache lines.
         if height:
             sums_pitch = -(-math.prod(tile[1:]) // height) * height * width
@@ -599,9 +559,7 @@ def tiled(problem, threads, packed):
                 and by_rows(tile[2], pitch // size, taps, highest, lanes),
                 sums=end,
                 sums_pitch=sums_pitch,
-                apart=height > 0 and (len(met) > 0 or _padded(problem, step)),
-                row_blocks=len(met),
-                met=len(table) + len(places) + taps + 3 * len(step.taps),
+                apart=height > 0 and _padded(problem, step),
                 most=most,
                 coordinates=len(table) + len(places) + taps + len(strips),
             ).of_step(step)
@@ -609,9 +567,6 @@ def tiled(problem, threads, packed):
         table += places + gather + strips
         if height:
             table += [coordinate for tap in step.taps for coordinate in tap]
-            for block_taps in met:
-                spare = len(step.taps) - len(block_taps)
-                table += [len(block_taps), *itertools.chain(*block_taps), *[0] * (3 * spare)]
         biases = aligned(biases + groups * step.outputs * size)
         if not in_place:
             rows = blocks * block if height else step.outputs

@@ -178,15 +178,6 @@ cdef inline void store_turned(
         i += height
 
 
-cdef inline bint meets(
-    const Py_ssize_t *tap, const Plan *plan, Py_ssize_t z, Py_ssize_t first_y, Py_ssize_t last_y,
-) noexcept nogil:
-    """Whether a tap meets more than zeros in some rows."""
-    return (0 <= tap[0] + z * plan.stride_z < plan.size_z
-            and tap[1] + last_y * plan.stride_y >= 0
-            and tap[1] + first_y * plan.stride_y < plan.size_y)
-
-
 cdef inline Py_ssize_t reaching(
     Py_ssize_t *places, Table table, const Plan *plan, const Pass *step, Py_ssize_t kernel,
     const Tile *tile, Py_ssize_t z, Py_ssize_t first_y, Py_ssize_t last_y,
@@ -197,7 +188,9 @@ cdef inline Py_ssize_t reaching(
     cdef Py_ssize_t count = 0
     cdef Py_ssize_t t
     for t in range(kernel):
-        if (meets(tap, plan, z, first_y, last_y)
+        if (0 <= tap[0] + z * plan.stride_z < plan.size_z
+                and tap[1] + last_y * plan.stride_y >= 0
+                and tap[1] + first_y * plan.stride_y < plan.size_y
                 and tap[2] + last_x * plan.stride_x >= 0
                 and tap[2] + tile.x * plan.stride_x < plan.size_x):
             places[count] = table[step.offsets + t]
@@ -205,44 +198,6 @@ cdef inline Py_ssize_t reaching(
             count += 1
         tap += 3
     return count
-
-
-cdef inline void multiply_met(
-    const turned_t *tiles, Table table, const Plan *plan, const Pass *step, Py_ssize_t z,
-    Py_ssize_t y, const Py_ssize_t *met, Py_ssize_t height, const char *source, Py_ssize_t size,
-    Py_ssize_t channels, Py_ssize_t *places, const char *weights, Py_ssize_t kernel,
-    Ahead *ahead, const char *start, Py_ssize_t start_pitch, char *sums, Py_ssize_t pitch,
-) noexcept nogil:
-    """A block of a row: the taps that all of its positions meet, then those that some do.
-
-    `met` has how many there are, then each, the first of the positions that meet it and the end.
-    """
-    cdef Py_ssize_t left = met[0]
-    cdef Py_ssize_t first = 0
-    cdef Py_ssize_t end = height
-    cdef Py_ssize_t taps = 0
-    met += 1
-    while True:
-        if not left or met[1] != first or met[2] != end:
-            # The first ones, or none, begin all sums.
-            if taps or start != sums:
-                tiles[end - first](
-                    source + first * size, step.source_channel, channels, places, weights,
-                    places + kernel, taps, kernel * pitch, ahead, start + first * start_pitch,
-                    start_pitch, sums + first * pitch, NULL, NULL)
-            if not left:
-                return
-            start = sums
-            start_pitch = pitch
-            first = met[1]
-            end = met[2]
-            taps = 0
-        if meets(&table[step.coordinates + 3 * met[0]], plan, z, y, y):
-            places[taps] = table[step.offsets + met[0]]
-            places[kernel + taps] = table[step.column_offsets + met[0]]
-            taps += 1
-        met += 3
-        left -= 1
 
 
 cdef inline void run_swapped(
@@ -270,31 +225,28 @@ cdef inline void run_swapped(
     cdef Py_ssize_t first = part(tile.chunk, plan.chunks, step.blocks)
     cdef Py_ssize_t blocks = (count + step.height - 1) // step.height
     cdef bint even = count > 0 and TURNED_VECTORS(<int> (count // blocks)) * VECTOR_BYTES == pitch
-    cdef Py_ssize_t column, m, width, z, block, at, height, taps, y, x, column_block
-    # Or so many blocks of each row.
-    cdef Py_ssize_t row_blocks = step.row_blocks
+    cdef Py_ssize_t column, m, width, z, block, at, height, taps
     cdef char *bias = &memory[scratch + step.columns]
     cdef Py_ssize_t *listed = <Py_ssize_t *> &memory[scratch + step.positions]
     cdef const Py_ssize_t *places
     cdef bint prepared = (<Worker *> &memory[scratch]).prepared
-    cdef bint all_finite, fewer, in_rows
+    cdef bint all_finite, fewer
     cdef const char *weights
     cdef const char *source
     cdef const char *last
     cdef Ahead ahead
     cdef char *sums
-    cdef turned_t[MAX_ROWS + 1] tiles
+    cdef turned_t multiply_positions, multiply_fewer
     if rows <= 0 or columns <= 0:
         return
-    for height in range(MAX_ROWS + 1):
-        tiles[height] = NULL
-        if height > 0 and TURNED_VECTORS(<int> height) * VECTOR_BYTES == pitch:
-            if real is double:
-                tiles[height] = turned_of(height, <vd *> NULL)
-            else:
-                tiles[height] = turned_of(height, <vf *> NULL)
     # Blocks of two heights that make up all positions or, if these have other vectors, of one.
     height = (count + blocks - 1) // blocks if even else step.height
+    if real is double:
+        multiply_positions = turned_of(height, <vd *> NULL)
+        multiply_fewer = turned_of(height - 1, <vd *> NULL)
+    else:
+        multiply_positions = turned_of(height, <vf *> NULL)
+        multiply_fewer = turned_of(height - 1, <vf *> NULL)
     for column in range(first, part(tile.chunk + 1, plan.chunks, step.blocks)):
         m = column * wide
         width = min(wide, step.channels - m)
@@ -328,38 +280,24 @@ cdef inline void run_swapped(
             sums = &memory[scratch + step.sums]
             if splits > 1:
                 sums += ((column - first) * plan.tile_z + z) * step.sums_pitch
-            in_rows = row_blocks > 0 and all_finite
             # From the middle on: there all taps are used, and weights come in as they lie.
-            for block in range(rows * row_blocks if in_rows else blocks):
-                if in_rows:
-                    y = (block // row_blocks + rows // 2) % rows
-                    column_block = block % row_blocks
-                    x = part(column_block, row_blocks, columns)
-                    at = y * row_length + x
-                    multiply_met(
-                        tiles, table, plan, step, tile.z + z, tile.y + y,
-                        &table[step.met + column_block * (1 + 3 * kernel)],
-                        part(column_block + 1, row_blocks, columns) - x, source + at * size, size,
-                        channels, listed, weights, kernel, &ahead,
-                        sums + at * pitch if split else bias, pitch if split else 0,
-                        sums + at * pitch, pitch)
-                else:
-                    at = (block + blocks // 2) % blocks
-                    fewer = even and part(at + 1, blocks, count) - part(at, blocks, count) < height
-                    at = part(at, blocks, count) if even else at * height
-                    places = &table[step.offsets]
-                    taps = kernel
-                    if all_finite:
-                        taps = reaching(
-                            listed, table, plan, step, kernel, tile, tile.z + z,
-                            tile.y + at // row_length,
-                            tile.y + (min(at + height - fewer, count) - 1) // row_length)
-                        places = listed
-                    tiles[height - fewer](
-                        source + at * size, step.source_channel, channels, places, weights,
-                        places + kernel, taps, kernel * pitch, &ahead,
-                        sums + at * pitch if split else bias, pitch if split else 0,
-                        sums + at * pitch, NULL, NULL)
+            for block in range(blocks):
+                at = (block + blocks // 2) % blocks
+                fewer = even and part(at + 1, blocks, count) - part(at, blocks, count) < height
+                at = part(at, blocks, count) if even else at * height
+                places = &table[step.offsets]
+                taps = kernel
+                if all_finite:
+                    taps = reaching(
+                        listed, table, plan, step, kernel, tile, tile.z + z,
+                        tile.y + at // row_length,
+                        tile.y + (min(at + height - fewer, count) - 1) // row_length)
+                    places = listed
+                (multiply_fewer if fewer else multiply_positions)(
+                    source + at * size, step.source_channel, channels, places, weights,
+                    places + kernel, taps, kernel * pitch, &ahead,
+                    sums + at * pitch if split else bias, pitch if split else 0,
+                    sums + at * pitch, NULL, NULL)
                 if ahead.row > last:
                     # All of them are here.
                     ahead.row = ahead.at = bias
