@@ -253,7 +253,7 @@ cdef inline void interleaved_tile(
     cdef const Py_ssize_t *seen = &table[step.coordinates]
     cdef const Py_ssize_t *some
     cdef Py_ssize_t all_taps[4]
-    cdef two_t multiply_both = two_of(step.height, v)
+    cdef two_t multiply_both = two_of(step.height, v) if TWICE_ROWS else NULL
     cdef Py_ssize_t below = plan.stride_y * plan.pitch
     cdef Py_ssize_t m, y, r, x, count, i
     cdef bint all_finite, both

@@ -407,8 +407,7 @@ def _heights(positions):
     blocks of all positions.
     """
     even = {-(-positions // -(-positions // height)) for height in MOST_HEIGHTS}
-    # The tallest first, for the fewest weights that are read, if they are as fast.
-    return sorted(even.union(MOST_HEIGHTS), reverse=True)
+    return sorted(even.union(MOST_HEIGHTS))
 
 
 def _ways(problem):

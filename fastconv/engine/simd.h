@@ -364,8 +364,9 @@ typedef struct { char two[3]; } pair;   /* two */
 typedef struct { char many[2]; } wide;  /* as many as the registers hold */
 typedef struct { char all[4]; } inner; /* as many, none of them masked */
 
-/* Rows of two sums each that leave three registers for what they are made of. */
-#define TWICE_ROWS ((VECTOR_REGISTERS - 3) / 2)
+/* Rows of two sums each that leave three registers for what they are made of; 0 if the six of few
+ * registers are slower than twice as many of one sum. */
+#define TWICE_ROWS (VECTOR_REGISTERS == 32 ? 14 : 0)
 
 #if VECTOR_REGISTERS == 32
 #define TALLEST_ROWS 14

@@ -645,7 +645,7 @@ def _interleaved(problem, threads):
     table = [r for a in axes for r in a.residues]
     start = aligned(WORKER_BYTES)
     layout = Buffer(start, (True,) * 3, 1, 0, 0, 0, start + beyond + vector)
-    shift = _shift(step.taps, problem.stride) if height > 1 else 0
+    shift = _shift(step.taps, problem.stride) if height > 1 and kernels.MOST_TWICE else 0
     run = kernels.MOST_TWICE if shift else kernels.MOST_RUN
     results = layout.end + (taps + lanes + 1) * vector
     # Rows of outputs that stay in the first-level cache.
