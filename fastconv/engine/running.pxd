@@ -107,7 +107,6 @@ cdef inline bint means_across(
     cdef const real *new
     cdef const real *old
     cdef real weight = 1 / <real> lines.size
-    cdef real test = 0
     cdef bint exact = lines.stored < FLOAT32
     cdef Py_ssize_t i, j
     for j in range(lines.count):
@@ -178,7 +177,7 @@ cdef inline void places_of(
 cdef inline void whole_line(
     real *row, const char *line, const Py_ssize_t *border, const Lines *lines,
 ) noexcept nogil:
-    """All places of one line, and nothing before the first: what a window loses that has not begun."""
+    """All places of one line and, before these, the zero that the first window loses."""
     cdef real *middle = row + 1 + lines.before
     cdef Py_ssize_t i
     copy_given(<char *> middle, line, lines.length, lines.along_in, lines.given, row)
