@@ -188,8 +188,8 @@ static inline int CUT(float *values, vi units, int bits, int doubt)
 }
 
 /* ZIP: the lower or the upper halves of two vectors, their elements taken in turn.
- * EVEN, ODD: every other element of two vectors. NEAR: within each 16 bytes; FAR: every other 16
- * bytes. These need no index in a register, and more of them go side by side. */
+ * EVEN, ODD: every other element of two vectors; NEAR, within each 16 bytes, or FAR, every other 16
+ * bytes, it takes an instruction without an index in a register. */
 #if VECTOR_BYTES == 64
 #define LOW_32 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
 #define HIGH_32 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
@@ -277,7 +277,7 @@ static inline vd turn_odd_d(vd a, vd b, int near)
 }
 #define ODD(v, a, b) ((v) = _Generic((v), vf: odd_f, vd: odd_d)(a, b))
 #define EVEN(v, a, b) ((v) = _Generic((v), vf: even_f, vd: even_d)(a, b))
-/* A round of a transposition, whose first ones are within 16 bytes. */
+/* Log2(lanes) rounds of both, on vectors 2 * i and 2 * i + 1, transpose a square of elements. */
 #define TURN_NEAR(v, round) ((2 << (round)) * (int)sizeof(LANE(v)) <= 16)
 #define TURN_EVEN(v, a, b, round) \
     ((v) = _Generic((v), vf: turn_even_f, vd: turn_even_d)(a, b, TURN_NEAR(v, round)))

@@ -592,7 +592,7 @@ def _interleaving_pays(problem):
 
 
 def _shift(taps, stride):
-    """From a tap to that which sees the same in the output row above, or 0 if not all have one."""
+    """From a tap to that by which the output row above sees the same; 0 if not all have one."""
     _, stride_y, stride_x = stride
     below = [(z, y + stride_y, x) for z, y, x in taps]
     shift = next((n for n, tap in enumerate(taps) if tap == below[0]), 0)
