@@ -174,18 +174,27 @@ cdef inline void places_of(
     places_around(row, line, border + start - lines.length, high, count, lines)
 
 
+cdef inline void put_border(
+    real *row, const Py_ssize_t *border, const Lines *lines,
+) noexcept nogil:
+    """What is around a line, whose elements are in the middle of the row."""
+    cdef const real *middle = row + lines.before
+    cdef Py_ssize_t i
+    for i in range(lines.before):
+        row[i] = middle[border[i]] if border[i] >= 0 else <real> lines.fill
+    row += lines.length
+    for i in range(lines.before, lines.size - 1):
+        row[i] = middle[border[i]] if border[i] >= 0 else <real> lines.fill
+
+
 cdef inline void whole_line(
     real *row, const char *line, const Py_ssize_t *border, const Lines *lines,
 ) noexcept nogil:
     """All places of one line and, before these, the zero that the first window loses."""
-    cdef real *middle = row + 1 + lines.before
-    cdef Py_ssize_t i
-    copy_given(<char *> middle, line, lines.length, lines.along_in, lines.given, row)
     row[0] = 0
-    for i in range(lines.before):
-        row[1 + i] = middle[border[i]] if border[i] >= 0 else <real> lines.fill
-    for i in range(lines.before, lines.size - 1):
-        row[1 + lines.length + i] = middle[border[i]] if border[i] >= 0 else <real> lines.fill
+    copy_given(<char *> (row + 1 + lines.before), line, lines.length, lines.along_in, lines.given,
+               row)
+    put_border(row + 1, border, lines)
 
 
 cdef inline Py_ssize_t begin_of(Py_ssize_t line, const Lines *lines) noexcept nogil:
@@ -368,11 +377,7 @@ cdef inline void row_of_means(
             middle[j] = <real> <int> mean_of(sums[j], size, weight, True)
         else:
             middle[j] = <real> mean_of(sums[j], size, weight, False)
-    for j in range(along.before):
-        row[j] = middle[border[j]] if border[j] >= 0 else <real> along.fill
-    row += along.length
-    for j in range(along.before, along.size - 1):
-        row[j] = middle[border[j]] if border[j] >= 0 else <real> along.fill
+    put_border(row, border, along)
 
 
 cdef inline void short_means(
