@@ -600,11 +600,13 @@ def test_swapped_to_strided_outputs(rng, swap):
 
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("value", [np.inf, np.nan])
-def test_swapped_meets_padding_where_zero_times_it_is_not_zero(rng, swap, value, packed):
+@pytest.mark.parametrize("padding", [1, (0, 1)], ids=str)
+def test_swapped_meets_padding_where_zero_times_it_is_not_zero(rng, swap, padding, value, packed):
     x, w = whole(rng, 1, 4, 5, 6), whole(rng, 40, 4, 3, 3)
     w[1, 3, 0, 0] = value
-    swap(6, 2, (1, 99, 99), problem_of(x, w, 1, 1, 1))
-    result = fastconv.conv2d(x, fastconv.pack(w) if packed else w, padding=1, method="direct")
+    swap(6, 2, (1, 99, 99), problem_of(x, w, 1, padding, 1))
+    weight = fastconv.pack(w) if packed else w
+    result = fastconv.conv2d(x, weight, padding=padding, method="direct")
     assert not np.isfinite(result[:, 1]).any()
     assert np.isfinite(result[:, 2:]).all()
 

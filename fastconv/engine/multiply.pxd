@@ -212,7 +212,7 @@ cdef inline void multiply_beside(
     cdef vf w[MAX_ROWS]
     cdef vf beside[1]
     cdef vf all_weights[1]
-    cdef float[MAX_LANES] column
+    cdef float[MAX_ROWS + MAX_LANES] column
     cdef Py_ssize_t valid = <int> sizeof(rows) * LANE_BYTES(w[0])
     cdef Py_ssize_t _run, k
     cdef int i, j

@@ -390,12 +390,12 @@ def _is_line(problem):
 
 
 def _padded(problem, step):
-    """Whether a tap of the step meets nothing but the zeros around the input in some rows."""
-    lines = [[tap[a] for tap in step.taps] for a in range(2)]
+    """Whether a tap of the step meets the zeros around the input somewhere."""
+    lines = list(zip(*step.taps, strict=True))
     return not problem.border and any(
         min(line) < 0 or max(line) + (grid - 1) * stride >= size
         for line, grid, stride, size in zip(
-            lines, problem.grid, problem.stride, problem.sizes, strict=False
+            lines, problem.grid, problem.stride, problem.sizes, strict=True
         )
     )
 
@@ -477,7 +477,7 @@ def tiled(problem, threads, packed):
     if height:
         kernel = max(len(s.taps) for s in problem.steps)
         listed = columns + aligned((1 + most * kernel) * width)
-        end = listed + aligned(2 * 8 * kernel)
+        end = listed + aligned(3 * 8 * kernel)
     biases = weights = 0
     tiles = problem.images * math.prod(-(-g // t) for g, t in zip(problem.grid, tile, strict=True))
     line = _is_line(problem)
@@ -494,6 +494,7 @@ def tiled(problem, threads, packed):
         contiguous = in_order(gather, size)
         if height:
             places = places[: len(step.taps)] + [n * width for n in range(len(step.taps))]
+            places += [0] * len(step.taps)
         in_place = step.outputs == 1 and contiguous and not height
         groups = problem.groups * step.groups
         blocks = -(-step.outputs // block)

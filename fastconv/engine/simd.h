@@ -392,7 +392,9 @@ typedef struct { char all[4]; } inner; /* as many, none of them masked */
 #define FEW_PAY 0
 #endif
 
-/* Turned, the rows are positions, and the vectors run over output channels. */
+/* Turned, the rows are positions, and the vectors run over output channels. Whether the first and
+ * the last one are left out where they meet zeros: low tiles seldom end where a row does. */
+#define ENDS (VECTOR_REGISTERS == 32)
 #if VECTOR_REGISTERS == 32
 #define TURNED_VECTORS(rows) ((rows) >= 10 ? 2 : (rows) >= 8 ? 3 : 4)
 #define FULL(rows) (VECTOR_BYTES == 64 && (rows) == 7) /* 28 sums, 4 of weights, a number */

@@ -5,7 +5,7 @@ cdef extern from "simd.h" nogil:
     ctypedef double vd
     ctypedef int vi
     ctypedef int mask
-    const int MOST_TAPS, FILTER_ROWS, SHIFTS, SPREADS, QUARTERS, FEW_PAY
+    const int MOST_TAPS, FILTER_ROWS, SHIFTS, SPREADS, QUARTERS, FEW_PAY, ENDS
     int FILTER_VECTORS(size_t span_size)
 
     # Macros, so that one text serves both kinds of vector: (v, pointer), (pointer, v), ...

@@ -12,6 +12,11 @@ from fastconv.engine.simd cimport *
 from fastconv.engine.weights cimport gather, is_finite, transpose, weights_of
 
 
+# Positions of a register tile that meet nothing but zeros at a tap.
+cdef enum:
+    FIRST = 1
+    LAST = 2
+
 # Weights to be fetched while others are multiplied: rows of `length` bytes, `pitch` apart.
 cdef struct Ahead:
     const char *row
@@ -21,15 +26,16 @@ cdef struct Ahead:
 
 cdef inline void multiply_turned(
     const char *source, Py_ssize_t channel, Py_ssize_t channels, const Py_ssize_t *places,
-    const char *weights, const Py_ssize_t *columns, Py_ssize_t taps, Py_ssize_t kernel,
-    Ahead *ahead, const char *start, Py_ssize_t start_pitch, char *target, vector *_,
-    rows *__,
+    const char *weights, const Py_ssize_t *columns, const Py_ssize_t *ends, Py_ssize_t taps,
+    Py_ssize_t kernel, Ahead *ahead, const char *start, Py_ssize_t start_pitch, char *target,
+    vector *_, rows *__,
 ) noexcept nogil:
     """The register tile: some positions, by some vectors of output channels.
 
     Sums begin with rows at `start`. A channel has some taps: their positions lie at `places`,
-    their weights at `columns`; from channel to channel it is `channel` and `kernel` bytes.
-    What is ahead is fetched meanwhile, a cache line for each tap.
+    their weights at `columns`, and `ends` says whether the first or the last position is left
+    out; from channel to channel it is `channel` and `kernel` bytes. What is ahead is fetched
+    meanwhile, a cache line for each tap.
     """
     cdef vector sums[MAX_ROWS][4]
     cdef vector w[4]
@@ -40,6 +46,7 @@ cdef inline void multiply_turned(
     # In registers: a number that waits in memory would take longer than the multiplication.
     cdef const char *soon = ahead.at
     cdef Py_ssize_t left = ahead.left
+    cdef Py_ssize_t skip
     cdef int i, j
     for _run in range(1):
         for i in range(<int> sizeof(rows)):
@@ -53,7 +60,10 @@ cdef inline void multiply_turned(
                 soon += VECTOR_BYTES
                 for j in range(TURNED_VECTORS(sizeof(rows))):
                     LOAD(w[j], weight + j * VECTOR_BYTES)
+                skip = ends[t] if ENDS else 0
                 for i in range(<int> sizeof(rows)):
+                    if i == 0 and skip & FIRST or i == <int> sizeof(rows) - 1 and skip & LAST:
+                        continue
                     BROADCAST(x[0], at + i * LANE_BYTES(x[0]))
                     for j in range(TURNED_VECTORS(sizeof(rows))):
                         if FULL(sizeof(rows)) and j == 3:
@@ -77,7 +87,8 @@ cdef inline void multiply_turned(
 
 ctypedef void (*turned_t)(
     const char *, Py_ssize_t, Py_ssize_t, const Py_ssize_t *, const char *, const Py_ssize_t *,
-    Py_ssize_t, Py_ssize_t, Ahead *, const char *, Py_ssize_t, char *, void *, void *,
+    const Py_ssize_t *, Py_ssize_t, Py_ssize_t, Ahead *, const char *, Py_ssize_t, char *, void *,
+    void *,
 ) noexcept nogil
 
 
@@ -178,12 +189,27 @@ cdef inline void store_turned(
         i += height
 
 
+cdef inline bint meets(
+    const Py_ssize_t *tap, Py_ssize_t y, Py_ssize_t x, const Plan *plan,
+) noexcept nogil:
+    """Whether a tap meets the input, not zeros around it, at an output of a plane that it meets."""
+    return (0 <= tap[1] + y * plan.stride_y < plan.size_y
+            and 0 <= tap[2] + x * plan.stride_x < plan.size_x)
+
+
 cdef inline Py_ssize_t reaching(
     Py_ssize_t *places, Table table, const Plan *plan, const Pass *step, Py_ssize_t kernel,
-    const Tile *tile, Py_ssize_t z, Py_ssize_t first_y, Py_ssize_t last_y,
+    const Tile *tile, Py_ssize_t z, Py_ssize_t first, Py_ssize_t last, Py_ssize_t row_length,
 ) noexcept nogil:
-    """List the taps that meet more than zeros in some rows of a tile: positions and weights."""
-    cdef Py_ssize_t last_x = tile.x + tile.rows_x - 1
+    """List the taps that meet more than zeros in the rows of a tile's positions first to last.
+
+    Their positions, their weights, and which of these two positions meet nothing but zeros.
+    """
+    cdef Py_ssize_t first_y = tile.y + first // row_length
+    cdef Py_ssize_t last_y = tile.y + last // row_length
+    cdef Py_ssize_t first_x = tile.x + first % row_length
+    cdef Py_ssize_t last_x = tile.x + last % row_length
+    cdef Py_ssize_t end_x = tile.x + tile.rows_x - 1
     cdef const Py_ssize_t *tap = &table[step.coordinates]
     cdef Py_ssize_t count = 0
     cdef Py_ssize_t t
@@ -191,10 +217,13 @@ cdef inline Py_ssize_t reaching(
         if (0 <= tap[0] + z * plan.stride_z < plan.size_z
                 and tap[1] + last_y * plan.stride_y >= 0
                 and tap[1] + first_y * plan.stride_y < plan.size_y
-                and tap[2] + last_x * plan.stride_x >= 0
+                and tap[2] + end_x * plan.stride_x >= 0
                 and tap[2] + tile.x * plan.stride_x < plan.size_x):
             places[count] = table[step.offsets + t]
             places[kernel + count] = table[step.column_offsets + t]
+            places[2 * kernel + count] = (
+                (0 if meets(tap, first_y, first_x, plan) else FIRST)
+                + (0 if meets(tap, last_y, last_x, plan) else LAST))
             count += 1
         tap += 3
     return count
@@ -208,7 +237,7 @@ cdef inline void run_swapped(
     """What a part of the input channels adds, in one tile, to one chunk of the output's.
 
     Sums wait in the scratch; after the last part they go to the output. Taps that meet nothing
-    but zeros in some rows are left out there.
+    but zeros in some rows, or at the ends of some positions, are left out there.
     """
     cdef Py_ssize_t size = sizeof(real)
     cdef Py_ssize_t pitch = TURNED_VECTORS(step.height) * VECTOR_BYTES
@@ -289,13 +318,12 @@ cdef inline void run_swapped(
                 taps = kernel
                 if all_finite:
                     taps = reaching(
-                        listed, table, plan, step, kernel, tile, tile.z + z,
-                        tile.y + at // row_length,
-                        tile.y + (min(at + height - fewer, count) - 1) // row_length)
+                        listed, table, plan, step, kernel, tile, tile.z + z, at,
+                        min(at + height - fewer, count) - 1, row_length)
                     places = listed
                 (multiply_fewer if fewer else multiply_positions)(
                     source + at * size, step.source_channel, channels, places, weights,
-                    places + kernel, taps, kernel * pitch, &ahead,
+                    places + kernel, places + 2 * kernel, taps, kernel * pitch, &ahead,
                     sums + at * pitch if split else bias, pitch if split else 0,
                     sums + at * pitch, NULL, NULL)
                 if ahead.row > last:
