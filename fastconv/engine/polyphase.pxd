@@ -13,7 +13,7 @@ so each phase has taps of its own, which stand side by side here, in the order o
   added up together.
 """
 
-from fastconv.engine.dots cimport MOST, add_lanes
+from fastconv.engine.dots cimport add_lanes
 from fastconv.engine.plan cimport *
 from fastconv.engine.running cimport Lines, is_kept, place_of, places_of
 from fastconv.engine.simd cimport *
@@ -22,6 +22,8 @@ from fastconv.engine.store cimport store_row
 cdef enum:
     # Vectors of neighbouring lines, or of outputs of a phase, at a time.
     TOGETHER = 8
+    # Outputs at a time whose vectors run along the taps.
+    MOST = 8
     # Phases whose outputs are put in order together.
     PANEL = 16
 
