@@ -12,48 +12,48 @@ from fastconv.engine.weights cimport weights_of
 cdef enum:
     # Output channels at a time beside some images.
     BESIDE = 4
+    # Sums at a time, at most.
+    MOST = 16
+    # Bytes of weights that stay in the first-level cache while all images go by.
+    NEAR = 1 << 14
 
 
 cdef inline void add_dots(
     vector *sums, const char *source, Py_ssize_t image, const char *weights, Py_ssize_t channel,
-    Py_ssize_t last, Py_ssize_t bytes, width *_,
+    Py_ssize_t bytes, width *_,
 ) noexcept nogil:
-    """A vector's number of sums: of as many channels or, wide, of BESIDE, in turn, by some images.
+    """Sums of as many channels as a vector has lanes or, wide, of BESIDE, in turn, by IMAGES.
 
-    Those beyond the last channel are its own; it is the last one of a vector's number for one
-    image. The rows of weights of four channels share an address.
+    The rows of four channels share an address, from which each is so many times `channel` away.
     """
-    cdef vector x[MAX_LANES]
-    cdef vector w[MAX_LANES]
-    cdef const char *rows[MAX_LANES]
-    cdef Py_ssize_t done
-    cdef int channels = min(LANES(x[0]), BESIDE) if width is wide else LANES(x[0])
-    cdef int images = LANES(x[0]) // channels
+    cdef vector x[MOST]
+    cdef vector w[MOST]
+    cdef const char *rows[MOST]
+    cdef Py_ssize_t _vector
+    cdef int channels = BESIDE if width is wide else LANES(x[0])
+    cdef int images = IMAGES if width is wide else 1
     cdef int i
-    for i in range(channels):
-        if width is wide:
-            rows[i] = weights + min(i, last) * channel
-        else:
-            rows[i] = weights + i // 4 * 4 * channel
-    for i in range(LANES(x[0])):
+    for i in range((channels + 3) // 4):
+        rows[i] = weights + 4 * i * channel
+    for i in range(channels * images):
         FILL(sums[i], 0)
-    for done in range(bytes // VECTOR_BYTES):
+    for _vector in range(bytes // VECTOR_BYTES):
         for i in range(images):
             LOAD(x[i], source + i * image)
         for i in range(channels):
-            LOAD(w[i], rows[i] + (0 if width is wide else i % 4 * channel))
-        for i in range(LANES(x[0])):
+            LOAD(w[i], rows[i // 4] + i % 4 * channel)
+        for i in range(channels * images):
             sums[i] = sums[i] + w[i % channels] * x[i // channels]
         source += VECTOR_BYTES
-        for i in range(channels):
+        for i in range((channels + 3) // 4):
             rows[i] += VECTOR_BYTES
     bytes %= VECTOR_BYTES
     if bytes:
         for i in range(images):
             LOAD_PART(x[i], source + i * image, bytes)
         for i in range(channels):
-            LOAD_PART(w[i], rows[i] + (0 if width is wide else i % 4 * channel), bytes)
-        for i in range(LANES(x[0])):
+            LOAD_PART(w[i], rows[i // 4] + i % 4 * channel, bytes)
+        for i in range(channels * images):
             sums[i] = sums[i] + w[i % channels] * x[i // channels]
 
 
@@ -81,25 +81,27 @@ cdef inline void add_lanes(vector *sums) noexcept nogil:
 
 cdef inline void dots(
     char *target, const char *source, Py_ssize_t image, const char *weights, Py_ssize_t channel,
-    Py_ssize_t last, Py_ssize_t bytes, vector *_, width *kind,
+    Py_ssize_t bytes, vector *_, width *kind,
 ) noexcept nogil:
-    """See add_dots: a vector of such sums."""
-    cdef vector sums[MAX_LANES]
+    """See add_dots: such sums, each of all its lanes."""
+    cdef vector sums[MOST]
     cdef Py_ssize_t _run
+    cdef int i
     for _run in range(1):
-        add_dots(sums, source, image, weights, channel, last, bytes, kind)
-        add_lanes(sums)
-        STORE(target, sums[0])
+        add_dots(sums, source, image, weights, channel, bytes, kind)
+        for i in range(BESIDE * IMAGES // LANES(sums[0]) if width is wide else 1):
+            add_lanes(sums + i * LANES(sums[0]))
+            STORE(target + i * VECTOR_BYTES, sums[i * LANES(sums[0])])
 
 
 cdef inline void add_bias(
     char *out, Py_ssize_t channel, const real *sums, const real *bias, Py_ssize_t count, vector *_,
 ) noexcept nogil:
-    """Results of up to a vector's number of output channels."""
+    """Results of some output channels; at once if they are side by side and no more than a vector."""
     cdef vector x[1]
     cdef vector b[1]
     cdef Py_ssize_t i
-    if channel == <Py_ssize_t> sizeof(real):
+    if channel == <Py_ssize_t> sizeof(real) and count <= LANES(x[0]):
         LOAD_PART(x[0], <const char *> sums, count * channel)
         LOAD_PART(b[0], <const char *> bias, count * channel)
         x[0] = x[0] + b[0]
@@ -109,51 +111,63 @@ cdef inline void add_bias(
         (<real *> (out + i * channel))[0] = bias[i] + sums[i]
 
 
+cdef inline void some_dots(
+    Memory memory, const char **operands, char *output, const Plan *plan, const Pass *step,
+    const Tile *tile, Py_ssize_t first, Py_ssize_t end, Py_ssize_t image, int images,
+    vector *v, width *kind, real *_,
+) noexcept nogil:
+    """Some channels of an image or, wide, of some images; one stands for all of them, if it is one.
+
+    The last channels are computed beside some of those before; else, where there are few, one
+    channel stands for some.
+    """
+    cdef Py_ssize_t bytes = step.taps * LANE_BYTES(v[0])
+    cdef Py_ssize_t channels = step.channels
+    cdef Py_ssize_t each = LANES(v[0]) if width is single else BESIDE if channels >= BESIDE else 1
+    cdef const char *source = (operands[0] + tile.group * plan.in_group
+                               + (tile.x + image) * plan.in_x)
+    cdef const real *bias = <const real *> &memory[step.bias] + tile.group * channels
+    cdef char *out = (output + step.out_offset + tile.group * step.out_group
+                      + (tile.x + image) * step.out_x)
+    cdef real[MOST] sums
+    cdef Py_ssize_t m = first
+    cdef Py_ssize_t start
+    cdef int i
+    while m < end:
+        start = min(m, channels - each)
+        dots(<char *> sums, source, plan.in_x if images > 1 else 0,
+             weights_of(operands, step, tile.group, start), step.weight_channel if each > 1 else 0,
+             bytes, v, kind)
+        for i in range(images):
+            add_bias(out + m * step.out_channel + i * step.out_x, step.out_channel,
+                     sums + i * BESIDE + m - start, bias + m, min(each, end - m), v)
+        m += each
+
+
 cdef inline void dots_tile(
     Memory memory, const char **operands, char *output, const Plan *plan, const Pass *step,
     const Tile *tile, vector *v, real *kind,
 ) noexcept nogil:
     """A chunk of the output channels of some images, which are along x here."""
-    cdef Py_ssize_t bytes = step.taps * LANE_BYTES(v[0])
-    cdef Py_ssize_t lanes = LANES(v[0])
-    cdef Py_ssize_t beside = min(lanes, BESIDE)
-    cdef Py_ssize_t together = lanes // beside
-    cdef real[MAX_LANES] sums
-    cdef const char *source
-    cdef const char *weights
-    cdef const real *bias
-    cdef char *out
-    cdef Py_ssize_t b, first, count, again, image, pitch, q, m, i
-    for b in range(part(tile.chunk, plan.chunks, step.blocks),
-                   part(tile.chunk + 1, plan.chunks, step.blocks)):
-        first = b * lanes
-        count = min(lanes, step.channels - first)
-        # The last ones are computed beside some of those before, if there are enough.
-        again = min(lanes - count, first)
-        weights = weights_of(operands, step, tile.group, first)
-        bias = <const real *> &memory[step.bias] + tile.group * step.channels + first
-        source = operands[0] + tile.group * plan.in_group + tile.x * plan.in_x
-        out = (output + step.out_offset + tile.group * step.out_group
-               + first * step.out_channel + tile.x * step.out_x)
-        image = 0
-        while image < tile.rows_x:
-            if image + together > tile.rows_x and count + again == lanes:
-                dots(<char *> sums, source, 0, weights - again * step.weight_channel,
-                     step.weight_channel, lanes - 1, bytes, v, <single *> NULL)
-                add_bias(out, step.out_channel, sums + again, bias, count, v)
-                image += 1
-                source += plan.in_x
-                out += step.out_x
-                continue
-            # One image stands for some where few channels are all there are.
-            pitch = plan.in_x if image + together <= tile.rows_x else 0
-            for q in range((count + beside - 1) // beside):
-                m = q * beside
-                dots(<char *> sums, source, pitch, weights + m * step.weight_channel,
-                     step.weight_channel, count - 1 - m, bytes, v, <wide *> NULL)
-                for i in range(together if pitch else 1):
-                    add_bias(out + m * step.out_channel + i * step.out_x, step.out_channel,
-                             sums + i * beside, bias + m, min(beside, count - m), v)
-            image += together if pitch else 1
-            source += pitch * together if pitch else plan.in_x
-            out += step.out_x * (together if pitch else 1)
+    cdef Py_ssize_t some = tile.rows_x // IMAGES * IMAGES
+    cdef Py_ssize_t near = max(NEAR // (step.taps * LANE_BYTES(v[0])) // BESIDE, 1) * BESIDE
+    cdef Py_ssize_t block, first, end, m, image
+    for block in range(part(tile.chunk, plan.chunks, step.blocks),
+                       part(tile.chunk + 1, plan.chunks, step.blocks)):
+        first = block * step.height
+        end = min(first + step.height, step.channels)
+        m = first
+        while m < end:
+            image = 0
+            while image < some:
+                some_dots(memory, operands, output, plan, step, tile, m, min(m + near, end), image,
+                          IMAGES, v, <wide *> NULL, kind)
+                image += IMAGES
+            m += near
+        for image in range(some, tile.rows_x):
+            if step.channels >= LANES(v[0]):
+                some_dots(memory, operands, output, plan, step, tile, first, end, image, 1, v,
+                          <single *> NULL, kind)
+            else:
+                some_dots(memory, operands, output, plan, step, tile, first, end, image, 1, v,
+                          <wide *> NULL, kind)

@@ -56,7 +56,7 @@ from cython.parallel cimport parallel, prange
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
-from fastconv.engine.dots cimport dots_tile
+from fastconv.engine.dots cimport BESIDE, dots_tile
 from fastconv.engine.filter cimport filter_tile
 from fastconv.engine.interleaved cimport interleaved_tile
 from fastconv.engine.lay_out cimport copy_tested, is_zero, lay_out, steps_to
@@ -1500,6 +1500,7 @@ BLOCK_ROWS = BLOCK
 BLOCK_WIDTH = WIDTH
 PANEL_ROWS = PANEL
 PHASE_VECTORS = TOGETHER
+DOTS_BESIDE = BESIDE
 TABLE_SLACK = AHEAD
 MOST_DOWN = DOWN
 WHOLE_LINE = WHOLE

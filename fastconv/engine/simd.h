@@ -392,6 +392,9 @@ typedef struct { char all[4]; } inner; /* as many, none of them masked */
 #define FEW_PAY 0
 #endif
 
+/* Images whose sums of four channels each are computed at a time. */
+#define IMAGES (VECTOR_REGISTERS / 8)
+
 /* Turned, the rows are positions, and the vectors run over output channels. Whether the first and
  * the last one are left out where they meet zeros: low tiles seldom end where a row does. */
 #define ENDS (VECTOR_REGISTERS == 32)

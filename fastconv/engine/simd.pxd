@@ -45,7 +45,7 @@ cdef extern from "simd.h" nogil:
     int TURNED_VECTORS(int rows)
     bint FULL(size_t rows)
     int WIDTH_OF(int rows, int span_size)
-    const int MAX_ROWS, MAX_VECTORS, MAX_LANES, ROWS_LIMIT, TALLEST_ROWS, TWICE_ROWS
+    const int MAX_ROWS, MAX_VECTORS, MAX_LANES, ROWS_LIMIT, TALLEST_ROWS, TWICE_ROWS, IMAGES
     const bint MASKS
     const int AHEAD, WEIGHTS_AHEAD, LINE, VECTOR_BYTES, BAND, BAND_VECTORS
 

@@ -497,6 +497,7 @@ def _dots(problem, threads):
     (step,) = problem.steps
     size = problem.dtype.itemsize
     lanes = kernels.VECTOR // size
+    height = max(lanes, kernels.DOTS_BESIDE)
     terms = step.inputs * len(step.taps)
     images = (1, 1, problem.images)
     folded = problem._replace(
@@ -512,7 +513,7 @@ def _dots(problem, threads):
             )
         ],
     )
-    blocks = -(-step.outputs // lanes)
+    blocks = -(-step.outputs // height)
     threads = worth(threads, 2 * flops(problem) / lanes)
     chunks = 1 if threads == 1 else min(blocks, 4 * threads)
     # Images that stay in the cache while all weights go by, and enough tasks for all threads.
@@ -520,13 +521,13 @@ def _dots(problem, threads):
     parts = -(-2 * threads // (problem.groups * chunks)) if threads > 1 else 1
     tile = (1, 1, max(min(most, -(-problem.images // parts)), 1))
     layout = Buffer(aligned(WORKER_BYTES), (True,) * 3, 1, 0, 0, 0, 0)
-    each = Pass(taps=terms, blocks=blocks, form=kernels.FORMS["dots"]).of_step(folded.steps[0])
+    each = Pass(taps=terms, blocks=blocks, height=height, form=kernels.FORMS["dots"])
     axes = [axis(folded, a) for a in range(3)]
     table = [r for a in axes for r in a.residues]
     biases = aligned(problem.groups * step.outputs * size)
     return finished(
-        folded, axes, tile, chunks, 0, threads, layout, 0, [each], table, biases, 0, layout.start,
-        0, flops(problem), "direct, in place",
+        folded, axes, tile, chunks, 0, threads, layout, 0, [each.of_step(folded.steps[0])], table,
+        biases, 0, layout.start, 0, flops(problem), "direct, in place",
     )  # fmt: skip
 
 
