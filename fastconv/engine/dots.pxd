@@ -97,7 +97,7 @@ cdef inline void dots(
 cdef inline void add_bias(
     char *out, Py_ssize_t channel, const real *sums, const real *bias, Py_ssize_t count, vector *_,
 ) noexcept nogil:
-    """Results of some output channels; at once if they are side by side and no more than a vector."""
+    """Results of some output channels, at once if they are side by side and a vector holds them."""
     cdef vector x[1]
     cdef vector b[1]
     cdef Py_ssize_t i
