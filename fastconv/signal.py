@@ -115,7 +115,7 @@ _LITTLE = 1 << 18
 _FEW = {"b": 20_000, "i": 32_000, "u": 32_000, "f": 7_000, "c": 20_000}
 #: The same where NumPy has loops for kernels of up to 11 elements.
 _FEW_BY_FEW = 20_000
-_FEW_2D = {"b": 0, "i": 10_000, "u": 10_000, "f": 1_500, "c": 15_000}
+_FEW_2D = {"b": 0, "i": 10_000, "u": 10_000, "f": 1_500, "c": 4_000}
 #: Products of all elements, which are no fewer, that are not even looked at.
 _FEWEST = 600
 #: Floats, and integers, of which plain images are.
@@ -347,9 +347,10 @@ def _engines(
     """
     before = 0 if key is None else _known.calls_before(key)
     result: NDArray[Any]
-    if a.dtype.kind == "f":
+    if a.dtype.kind in "fc":
         result = correlation.correlate(a, kernel, pads, border, dtype=a.dtype, method="direct")
-        work = filtering.plain(a, kernel, pads, border, "direct") if before == 1 else None
+        known = before == 1 and a.dtype.kind == "f"
+        work = filtering.plain(a, kernel, pads, border, "direct") if known else None
     else:
         if before == 0 and kernel.size * math.prod(shape) <= _FEW_2D["i"]:
             return None
@@ -810,8 +811,14 @@ def _plain_sum2d(
         plain = _plain2d(name, a.shape, b.shape, a.dtype, b.dtype, mode, boundary)
     if plain is None:
         few = a.size * b.size <= _FEWEST and "e" not in (a.dtype.char, b.dtype.char)
-        return scipy_signal(name, a, b, mode, boundary, fill) if few else None
-    return _engines(key, a, b if name == "correlate2d" else sums.flipped(b), *plain)
+    else:
+        few = a.dtype.kind == "c" and b.size * math.prod(plain[2]) <= _FEW_2D["c"]
+    if few:
+        return scipy_signal(name, a, b, mode, boundary, fill)
+    if plain is None:
+        return None
+    kernel = sums.flipped(b) if name == "convolve2d" else b.conj()
+    return _engines(key, a, kernel, *plain)
 
 
 def _window2d(name: str, sizes: tuple[int, ...], taps: tuple[int, ...], mode: str) -> Any:
@@ -831,13 +838,16 @@ def _plain2d(
     And the shape of the result. None where there is more to be seen to.
     """
     border = _BORDERS.get(boundary)
-    if border is None or mode not in _MODES or dtype != kernel_dtype or dtype.char not in _PLAIN:
+    known = dtype == kernel_dtype and (dtype.char in _PLAIN or dtype.kind == "c")
+    if border is None or mode not in _MODES or not known:
         return None
     if not len(sizes) == len(taps) == 2 or any(map(operator.gt, taps, sizes)) or 0 in taps:
         return None
     first, counts = _window2d(name, sizes, taps, mode)
-    compute = dtype if dtype.kind == "f" else np.dtype(float)
-    if math.prod(counts) <= sums.FEW_SUMS or sums.by_fft(sizes, taps, first, counts, compute):
+    floats = dtype.kind in "fc"
+    if math.prod(counts) <= sums.FEW_SUMS and not (floats and math.prod(taps) < sums.LONG_SUM):
+        return None
+    if sums.by_fft(sizes, taps, first, counts, dtype if floats else np.dtype(float)):
         return None
     pads = tuple(map(sums.around, sizes, taps, first, counts))
     return pads, "zeros" if mode == "valid" else border, counts

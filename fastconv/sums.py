@@ -24,7 +24,7 @@ NAMES = ("input", "weight", "bias")
 #: Fewer products than these are never worth a Fourier transform.
 _NEVER = 1 << 20
 #: Few sums, of so many products, that are not worth a plan.
-FEW_SUMS, _LONG_SUM = 16, 512
+FEW_SUMS, LONG_SUM = 16, 512
 #: The most elements of a line that BLAS sums up in one thread.
 _FOR_BLAS = 8192
 #: Nanoseconds for each product and byte of an element, computed directly, of a line of taps and of
@@ -173,7 +173,7 @@ def directly(a, kernel, first, counts, axes, dtype):
     if (
         a.dtype == kernel.dtype == dtype
         and math.prod(counts) <= FEW_SUMS
-        and kernel.size >= _LONG_SUM
+        and kernel.size >= LONG_SUM
         and a.ndim == kernel.ndim
         and not any(map(any, pads))
     ):
