@@ -18,6 +18,7 @@ E. The cut depends on shapes and dtype alone, so that the number of threads chan
    1990. https://doi.org/10.1007/BF00162341
 """
 
+import cmath
 import functools
 import itertools
 import math
@@ -25,6 +26,7 @@ import math
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
+from fastconv.correlation import real_of
 from fastconv.engine import fourier
 from fastconv.engine.threads import get_num_threads
 from fastconv.geometry import fast_length
@@ -37,36 +39,38 @@ _WORTH_SHARING = 1 << 17
 #: Points of a line that is worth folding.
 _FOLDED = 1 << 15
 #: Microseconds of calls into SciPy and NumPy: for a convolution, and for each of its blocks.
-_CALL, _BLOCK = 45.0, 30.0
+_CALL, _BLOCK = 25.0, 30.0
+#: What a line takes alone to what it takes beside enough others, by the dtype's character.
+_ALONE = {"f": 2.5, "d": 1.9, "F": 1.9, "D": 1.4}
 
 
 # ---- What it costs ------------------------------------------------------------------
 
 
-def _microseconds(lengths, itemsize, lines):
+def _microseconds(lengths, dtype, lines):
     """Of the transforms of a block there and back, in one thread, `lines` of them together."""
-    points = math.prod(lengths)
+    points, itemsize = math.prod(lengths), dtype.itemsize
     nanoseconds = 0.08 * itemsize**0.75
     # Beyond the cache each step takes longer.
     beyond = math.log2(max(points * itemsize / _TOGETHER, 1))
     if len(lengths) > 1:
         nanoseconds *= 1 + 0.4 * max(beyond - 0.3, 0)
-    elif _folds(lengths, itemsize, lines):
+    elif _folds(lengths, dtype, lines):
         nanoseconds *= 1.3 + 0.1 * beyond
     else:
-        alone = 2.5 if itemsize == 4 else 1.9
-        nanoseconds *= (1 if _fills(lengths, itemsize, lines) else alone) * (1 + 0.6 * beyond)
+        alone = 1 if _fills(lengths, dtype, lines) else _ALONE[dtype.char]
+        nanoseconds *= alone * (1 + 0.6 * beyond)
     return points * (2 * nanoseconds * math.log2(max(points, 2)) + itemsize / 8) / 1000
 
 
-def _fills(lengths, itemsize, lines):
+def _fills(lengths, dtype, lines):
     """Whether there are lines side by side enough to fill the vectors of scipy.fft."""
-    return len(lengths) > 1 or (lines > 1 and lines * itemsize >= 16)
+    return len(lengths) > 1 or lines * real_of(dtype).itemsize >= 16
 
 
-def _folds(lengths, itemsize, lines):
+def _folds(lengths, dtype, lines):
     """Whether a single line is folded, because it is long and cannot have enough beside it."""
-    return not _fills(lengths, itemsize, lines) and lengths[0] >= _FOLDED
+    return not _fills(lengths, dtype, lines) and lengths[0] >= _FOLDED
 
 
 def _together(length, itemsize):
@@ -102,14 +106,14 @@ def _candidates(size, taps, first, count):
 
 
 @functools.lru_cache(1024)
-def plan(sizes, taps, first, counts, itemsize, beside=1):
+def plan(sizes, taps, first, counts, dtype, beside=1):
     """How to cut: microseconds by estimate, (outputs of a block, length) for each axis, folded.
 
-    Everything is a tuple with a number for each axis, but for the bytes of an element, how many
-    such convolutions there are beside each other, of which the time is that of one, and whether
-    lines are folded.
+    Everything is a tuple with a number for each axis, but for the dtype, how many such
+    convolutions there are beside each other, of which the time is that of one, and whether lines
+    are folded.
     """
-    best = math.inf, None, False
+    best, itemsize = (math.inf, None, False), dtype.itemsize
     axes = map(_candidates, sizes, taps, first, counts)
     for cut in itertools.product(*axes):
         lengths = [length for _, length in cut]
@@ -119,10 +123,10 @@ def plan(sizes, taps, first, counts, itemsize, beside=1):
         part = min(_together(math.prod(lengths), itemsize), beside)
         lines *= part
         time = _CALL / beside + _BLOCK * calls / part
-        time += blocks * _microseconds(lengths, itemsize, lines)
+        time += blocks * _microseconds(lengths, dtype, lines)
         # The kernel's own, which has no other beside it.
-        time += 0.5 * _microseconds(lengths, itemsize, 1)
-        best = min(best, (time, cut, _folds(lengths, itemsize, lines)))
+        time += 0.5 * _microseconds(lengths, dtype, 1)
+        best = min(best, (time, cut, _folds(lengths, dtype, lines)))
     return best
 
 
@@ -149,7 +153,7 @@ def convolve(array, kernel, out, first):
     rank = len(first)
     sizes, taps, counts = (a.shape[-rank:] for a in (array, kernel, out))
     others = out.shape[:-rank]
-    _, cut, folded = plan(sizes, taps, first, counts, array.itemsize, math.prod(others))
+    _, cut, folded = plan(sizes, taps, first, counts, array.dtype, math.prod(others))
     lengths = tuple(length for _, length in cut)
     work = _blocks
     if rank == 1 and cut[0][0] < counts[0]:
@@ -285,11 +289,15 @@ def _shared(work, jobs, points):
     done = []
 
     def one(job):
+        done.append(work(job))
+
+    def elsewhere(job):
         # Other threads have a state of their own.
         with np.errstate(all="ignore"):
-            done.append(work(job))
+            one(job)
 
-    fourier.share(one, ((job,) for job in jobs), min(threads, len(jobs)))
+    threads = min(threads, len(jobs))
+    fourier.share(one if threads == 1 else elsewhere, ((job,) for job in jobs), threads)
     return all(done)
 
 
@@ -310,7 +318,7 @@ def _blocks(array, transforms, taps, first, cut, out):
             wanted.append(slice(f + b - low, f + end - low))
         result = transforms.through(array[(..., *seen)], wanted)
         out[(..., *into)] = result
-        return np.isfinite(result.sum())
+        return cmath.isfinite(result.sum())
 
     ranges = (range(0, n, block) for n, (block, _) in zip(counts, cut, strict=True))
     return _shared(work, itertools.product(*ranges), math.prod(transforms.lengths))
@@ -336,6 +344,6 @@ def _lines(array, transforms, taps, first, cut, out):
         result = transforms.through(piece, (slice(taps - 1, length),))
         into = out[..., begin : begin + blocks * block]
         into[...] = result.reshape(*result.shape[:-2], -1)[..., : into.shape[-1]]
-        return np.isfinite(result.sum())
+        return cmath.isfinite(result.sum())
 
     return _shared(work, range(0, count, together * block), together * length)

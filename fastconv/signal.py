@@ -614,7 +614,25 @@ def oaconvolve(
     return _along("oaconvolve", in1, in2, mode, axes)
 
 
+@functools.lru_cache(maxsize=256)
+def _plain_along(
+    sizes: tuple[int, ...], taps: tuple[int, ...], dtype: np.dtype[Any],
+    kernel_dtype: np.dtype[Any], mode: str,
+) -> tuple[Any, np.dtype[Any]] | None:  # fmt: skip
+    """The window and the dtype of a convolution along all axes of two arrays, if that is plain."""
+    if len(sizes) != len(taps) or 0 in sizes or 0 in taps or 1 in sizes or 1 in taps:
+        return None
+    if mode not in _MODES or not all(c.char in sums.FLOATS for c in (dtype, kernel_dtype)):
+        return None
+    window = sums.window(sizes, taps, mode)
+    return None if window is None else (window, np.promote_types(dtype, kernel_dtype))
+
+
 def _along(name: str, in1: Any, in2: Any, mode: Any, axes: Any) -> NDArray[Any]:
+    if type(in1) is type(in2) is np.ndarray and axes is None and type(mode) is str:
+        plain = _plain_along(in1.shape, in2.shape, in1.dtype, in2.dtype, mode)
+        if plain is not None and (in1.ndim > 1 or in1.size * in2.size > _FEW[plain[1].kind]):
+            return sums.convolve(in1, in2, plain[0], None, plain[1], "auto")
     a, b = array_of(in1), array_of(in2)
     if not _usable(a, b) or mode not in _MODES or not all(c.dtype.char in _KNOWN for c in (a, b)):
         return _scipy(name, in1, in2, mode, axes)

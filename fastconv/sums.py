@@ -99,12 +99,13 @@ def by_fft(sizes, taps, first, counts, dtype, beside=1):
     There are so many such sums beside each other.
     """
     products = math.prod(taps) * math.prod(counts)
-    if products * beside < _NEVER:
+    # Of complex numbers each is four.
+    if products * beside * (4 if dtype.kind == "c" else 1) < _NEVER:
         return False
     each = _LINE if max(taps) == math.prod(taps) else _PRODUCT
     each *= dtype.itemsize * (2 if dtype.kind == "c" else 1)
     direct = (each * products + _TAP * math.prod(taps) / beside) / 1000
-    return bool(overlap.plan(sizes, taps, first, counts, dtype.itemsize, beside)[0] < direct)
+    return bool(overlap.plan(sizes, taps, first, counts, dtype, beside)[0] < direct)
 
 
 def _beside(a, b, axes):

@@ -623,7 +623,7 @@ def test_folded_lines(length, shape, dtype, rng):
 @pytest.mark.parametrize(("size", "taps"), [(100_000, 30_000), (300_000, 70_000), (65_537, 65_536)])
 def test_long_lines_are_folded(size, taps, dtype, rng):
     a, b = sample(rng, (size,), dtype), sample(rng, (taps,), dtype)
-    assert overlap.plan((size,), (taps,), (0,), (size + taps - 1,), a.itemsize)[2]
+    assert overlap.plan((size,), (taps,), (0,), (size + taps - 1,), a.dtype)[2]
     expected = scipy.signal.fftconvolve(a.astype("D"), b.astype("D"))
     scale = np.finfo(dtype).eps * 200 * np.linalg.norm(a) * np.linalg.norm(b)
     for mode in ("full", "same", "valid"):
