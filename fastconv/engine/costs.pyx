@@ -304,7 +304,8 @@ cdef class Costs:
             cost.multiply += step.groups * planes * depth * (
                 vectors * step.outputs * step.taps * each + runs * 30 + store
             )
-        cost.multiply *= spill(scratch)
+        # Of passes one after the other, each reads in turn what the one before has written.
+        cost.multiply *= spill(scratch) if self.count == 1 else 1 + 0.4 * (spill(scratch) - 1)
         return cost
 
     cdef Cost swapped(
