@@ -856,13 +856,13 @@ def _plain2d(
     And the shape of the result. None where there is more to be seen to.
     """
     border = _BORDERS.get(boundary)
-    known = dtype == kernel_dtype and (dtype.char in _PLAIN or dtype.kind == "c")
+    known = dtype == kernel_dtype and dtype.char in _PLAIN + sums.FLOATS
     if border is None or mode not in _MODES or not known:
         return None
     if not len(sizes) == len(taps) == 2 or any(map(operator.gt, taps, sizes)) or 0 in taps:
         return None
     first, counts = _window2d(name, sizes, taps, mode)
-    floats = dtype.kind in "fc"
+    floats = dtype.char in sums.FLOATS
     if math.prod(counts) <= sums.FEW_SUMS and not (floats and math.prod(taps) < sums.LONG_SUM):
         return None
     if sums.by_fft(sizes, taps, first, counts, dtype if floats else np.dtype(float)):

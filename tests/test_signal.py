@@ -312,6 +312,7 @@ WRONG = [
     (np.array([1, 2], object), np.array([1], object)), (np.zeros((0, 3)), np.zeros((2, 2))),
     (None, [1]), ([True, False], [True]), (np.ones((2, 2), bool), np.ones((2, 2), bool)),
     ([[1, 2], [3]], [1]), (np.ma.array([1.0, 2.0], mask=[0, 1]), [1.0]),
+    (np.ones((40, 40), "g"), np.ones((5, 5), "g")), (np.ones((40, 40), "G"), np.ones((5, 5), "G")),
 ]  # fmt: skip
 
 
